@@ -1,0 +1,232 @@
+// Package memory is the memory tier: a bounded map of items in this process.
+//
+// Ristretto does the eviction, and no other package imports it. Used bare, its
+// Set is not visible when it returns, two quick Sets keep the first value, a
+// deleted value can be served again, an update ignores the budget, and Close
+// may overlap nothing. [Cache] has none of this:
+//
+//   - Set is visible to every Get that starts after it returned, the last Set of
+//     a key wins, and a Set that was refused leaves nothing of that key behind;
+//   - after Delete returned no Get returns the item;
+//   - keys are compared, so two keys of one hash cannot be taken for each other:
+//     the later one has the place and the other is a miss;
+//   - costs are bytes, overhead included, and their sum stays within the budget;
+//   - Close may come at any time, any number of times.
+//
+// # Concurrency
+//
+// Everything is safe for concurrent use. One mutex per stripe of hashes is held
+// by Set, Delete and the sweep around what they do in ristretto, so that the
+// changes of one key are in one order; Get takes none of them. Ristretto calls
+// back (see account) without knowing of stripes: nothing called back takes one.
+//
+// # Time
+//
+// Get does not read the clock: whoever asks compares [Item.Deadline] with a time
+// it has read anyhow. Ristretto's own TTL would cost a time.Now on each Get. What
+// is past its deadline is freed by a sweep, see sweep.go.
+package memory
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dgraph-io/ristretto/v2"
+)
+
+var seed = maphash.MakeSeed()
+
+// Hash returns the hash of a key. It holds for the life of the process and
+// means nothing to another one.
+func Hash(key string) uint64 { return maphash.String(seed, key) }
+
+// Item is what is stored under a key. Once given to Set it is shared with every
+// reader and its fields are not written any more; what changes later belongs
+// behind atomics in Meta. An Item is given to Set once.
+type Item[M any] struct {
+	Key  string
+	Hash uint64 // Hash(Key)
+
+	// Size is what Meta refers to, in bytes: payload, tags, anything that is
+	// kept alive by it. Not negative. The key and the Item itself are added.
+	Size int64
+
+	// Deadline is a time of the clock given to New, in nanoseconds, after which
+	// the item may be freed; 0 is never. Get returns it until then and after.
+	Deadline int64
+
+	Meta M
+}
+
+const stripes = 256
+
+// Cache is a set of items that together cost no more than a budget.
+type Cache[M any] struct {
+	r        *ristretto.Cache[uint64, *Item[M]]
+	now      func() int64
+	maxBytes int64
+	overhead int64 // of one item, beside key and Size
+
+	// stripes[h%stripes] orders every change of the items whose hash is h. It
+	// also bounds what waits in ristretto's set buffer: whoever holds one has at
+	// most three entries there, which is far from the 32,768 that make ristretto
+	// drop a Set, or silently the cost of an update.
+	stripes [stripes]sync.Mutex
+
+	gate  gate
+	close sync.Once
+	stop  chan struct{} // closed to end the sweep
+	swept chan struct{} // closed by the sweep when it has ended
+
+	// What ristretto holds, or has been handed and not answered for.
+	items, bytes atomic.Int64
+	evictions    atomic.Int64
+}
+
+// New returns a cache whose items cost at most maxBytes together. The process
+// needs more than that: 3 to 6 % for the counters of the policy, and 300 KiB.
+// now is a monotonic clock in nanoseconds, that of the deadlines. A maxBytes
+// below 1 or a missing clock is an error. The cache has goroutines until Close.
+func New[M any](maxBytes int64, now func() int64) (*Cache[M], error) {
+	if maxBytes <= 0 {
+		return nil, fmt.Errorf("memory: maxBytes is %d, want at least 1", maxBytes)
+	}
+	if now == nil {
+		return nil, errors.New("memory: now is nil")
+	}
+	c := &Cache[M]{
+		now:      now,
+		maxBytes: maxBytes,
+		overhead: overhead[M](),
+		stop:     make(chan struct{}),
+		swept:    make(chan struct{}),
+	}
+	r, err := ristretto.NewCache(&ristretto.Config[uint64, *Item[M]]{
+		NumCounters:        counters(maxBytes),
+		MaxCost:            maxBytes,
+		BufferItems:        64,
+		IgnoreInternalCost: true,
+		// No boxing of keys, and no second hash: Get compares the keys.
+		KeyToHash: func(h uint64) (uint64, uint64) { return h, 0 },
+		OnEvict:   c.onEvict,
+		OnExit:    c.onExit,
+		// Nothing is stored with a TTL, so its sweep has nothing to look for.
+		TtlTickerDurationInSec: 24 * 60 * 60,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("memory: %w", err)
+	}
+	c.r = r
+	go c.sweep()
+	return c, nil
+}
+
+// Get returns the item of a key, nil if there is none. It neither allocates nor
+// reads the clock; the item may be past its deadline.
+func (c *Cache[M]) Get(hash uint64, key string) *Item[M] {
+	at, open := c.gate.enter()
+	if !open {
+		return nil
+	}
+	it, _ := c.r.Get(hash)
+	c.gate.leave(at)
+	if it == nil || it.Key != key {
+		return nil
+	}
+	return it
+}
+
+// Set stores an item in the place of any other of its key. False says that the
+// policy found it less worth keeping than the others, that it is larger than the
+// budget, or that the cache is closed: then nothing is stored for the key.
+func (c *Cache[M]) Set(it *Item[M]) bool {
+	if it.Size < 0 {
+		panic(fmt.Sprintf("bug: memory: an item of %d bytes", it.Size))
+	}
+	at, open := c.gate.enter()
+	if !open {
+		return false
+	}
+	defer c.gate.leave(at)
+	mu := &c.stripes[it.Hash%stripes]
+	mu.Lock()
+	defer mu.Unlock()
+
+	if it.Size > c.maxBytes-c.overhead-int64(len(it.Key)) {
+		// Not left to ristretto: it takes an update of any size, and the sum of
+		// the cost could overflow.
+		c.remove(it.Hash)
+		return false
+	}
+	stored := c.put(it)
+	if stored && c.r.RemainingCost() < 0 {
+		// Ristretto makes room for a new key, never for an update: keys that are
+		// there and grow would pass the budget and stay. So the one that passed
+		// it comes in again as a new key. Until it has, a Get misses.
+		c.r.Del(it.Hash)
+		stored = c.put(it)
+	}
+	return stored
+}
+
+// put hands the item to ristretto and says whether it is there. If not, neither
+// is another of its hash. The stripe is held.
+//
+// Set's own answer says little: it is true for an item that the policy refuses,
+// and for an update of an item that is being evicted at that moment, which takes
+// the new one along. Wait ends when the policy has seen the item; what is stored
+// then is this very pointer, or it was refused or evicted.
+func (c *Cache[M]) put(it *Item[M]) bool {
+	c.enters(it)
+	if !c.r.Set(it.Hash, it, c.cost(it)) {
+		c.onExit(it)
+	}
+	c.r.Wait()
+	got, _ := c.r.Get(it.Hash)
+	if got != nil && got != it {
+		c.remove(it.Hash)
+	}
+	return got == it
+}
+
+// Delete removes the item of a key and says whether there was one. An item of
+// another key with the same hash stays.
+func (c *Cache[M]) Delete(hash uint64, key string) bool {
+	at, open := c.gate.enter()
+	if !open {
+		return false
+	}
+	defer c.gate.leave(at)
+	mu := &c.stripes[hash%stripes]
+	mu.Lock()
+	defer mu.Unlock()
+
+	if it, _ := c.r.Get(hash); it == nil || it.Key != key {
+		return false
+	}
+	c.remove(hash)
+	return true
+}
+
+// remove takes out what is stored under a hash. The stripe is held, and every
+// Set under it has waited, so no insertion is under way that could bring an item
+// back. The Wait is for the bound on the set buffer, not for the readers.
+func (c *Cache[M]) remove(hash uint64) {
+	c.r.Del(hash)
+	c.r.Wait()
+}
+
+// Close frees everything and ends the goroutines before it returns. Afterwards
+// Get finds nothing, and Set and Delete do nothing. Closing again is allowed,
+// and waits for a Close that is under way.
+func (c *Cache[M]) Close() {
+	c.close.Do(func() {
+		close(c.stop)
+		<-c.swept
+		c.gate.shut()
+		c.r.Close()
+	})
+}

@@ -1,0 +1,301 @@
+package memory
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var base = time.Now()
+
+func sinceBase() int64 { return int64(time.Since(base)) }
+
+func open(t testing.TB, maxBytes int64) *Cache[int] {
+	c, err := New[int](maxBytes, sinceBase)
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+func item(key string, n int) *Item[int] { return &Item[int]{Key: key, Hash: Hash(key), Meta: n} }
+
+func get(c *Cache[int], key string) *Item[int] { return c.Get(Hash(key), key) }
+
+func TestABudgetOfNothingIsAnError(t *testing.T) {
+	t.Parallel()
+	for _, budget := range []int64{0, -1, math.MinInt64} {
+		_, err := New[int](budget, sinceBase)
+		require.ErrorContains(t, err, "memory: maxBytes is "+strconv.FormatInt(budget, 10))
+	}
+	_, err := New[int](1, nil)
+	require.ErrorContains(t, err, "memory: now is nil")
+}
+
+func TestASetIsVisibleWhenItReturns(t *testing.T) {
+	t.Parallel()
+	c := open(t, 64<<20)
+	for n := range 10_000 {
+		it := item("key:"+strconv.Itoa(n), n)
+		require.True(t, c.Set(it))
+		require.Same(t, it, get(c, it.Key))
+	}
+	assert.Equal(t, 10_000, c.Len())
+	assert.Zero(t, c.Evictions())
+}
+
+func TestOfTwoQuickSetsTheLastIsKept(t *testing.T) {
+	t.Parallel()
+	c := open(t, 64<<20)
+	for n := range 2_000 {
+		first, last := item("key:"+strconv.Itoa(n), 1), item("key:"+strconv.Itoa(n), 2)
+		require.True(t, c.Set(first))
+		require.True(t, c.Set(last))
+		require.Same(t, last, get(c, last.Key))
+	}
+	assert.Equal(t, 2_000, c.Len())
+	assert.Equal(t, 2_000*c.cost(item("key:1234", 0)), c.Bytes()+shorterThan4(2_000))
+}
+
+// shorterThan4 is by how much the decimal forms of 0…n-1 are shorter than 4 digits each.
+func shorterThan4(n int) (missing int64) {
+	for i := range n {
+		missing += int64(4 - len(strconv.Itoa(i)))
+	}
+	return missing
+}
+
+func TestADeletedItemDoesNotComeBack(t *testing.T) {
+	t.Parallel()
+	c := open(t, 64<<20)
+	for n := range 3_000 {
+		key := "key:" + strconv.Itoa(n%7)
+		h := Hash(key)
+		var writers sync.WaitGroup
+		for range 2 {
+			writers.Go(func() {
+				for range 3 {
+					c.Set(item(key, n))
+				}
+			})
+		}
+		if n%2 == 0 {
+			writers.Wait()
+			require.True(t, c.Delete(h, key))
+			require.Nil(t, c.Get(h, key), "round %d", n)
+			continue
+		}
+		c.Delete(h, key) // amid the Sets: either order, but only one
+		writers.Wait()
+		c.Delete(h, key)
+		for range 20 {
+			require.Nil(t, c.Get(h, key), "round %d", n)
+		}
+	}
+	assert.Zero(t, c.Len())
+	assert.Zero(t, c.Bytes())
+}
+
+func TestReadersNeverSeeADeletedItem(t *testing.T) {
+	t.Parallel()
+	c := open(t, 64<<20)
+	const key = "hot"
+	h := Hash(key)
+	// dead is the number of the newest item known to be deleted: all numbers up
+	// to it were set, and deleted after that.
+	var dead atomic.Int64
+	var done atomic.Bool
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Go(func() {
+			for !done.Load() {
+				floor := dead.Load()
+				if it := c.Get(h, key); it != nil && int64(it.Meta) <= floor {
+					t.Errorf("item %d is back, %d was deleted", it.Meta, floor)
+					return
+				}
+			}
+		})
+	}
+	for n := 1; n <= 3_000; n++ {
+		c.Set(item(key, n))
+		c.Delete(h, key)
+		dead.Store(int64(n))
+	}
+	done.Store(true)
+	readers.Wait()
+}
+
+func TestReadersNeverSeeAnOlderItemThanTheLastSet(t *testing.T) {
+	t.Parallel()
+	c := open(t, 64<<20)
+	const key = "hot"
+	var set atomic.Int64
+	var done atomic.Bool
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Go(func() {
+			for !done.Load() {
+				floor := set.Load()
+				it := get(c, key)
+				if floor > 0 && (it == nil || int64(it.Meta) < floor) {
+					t.Errorf("item %d was set, Get gave %v", floor, it)
+					return
+				}
+			}
+		})
+	}
+	for n := 1; n <= 3_000; n++ {
+		c.Set(item(key, n))
+		set.Store(int64(n))
+	}
+	done.Store(true)
+	readers.Wait()
+}
+
+func TestTwoKeysOfOneHashAreNotTakenForEachOther(t *testing.T) {
+	t.Parallel()
+	c := open(t, 1<<20)
+	a := &Item[int]{Key: "a", Hash: 42, Meta: 1}
+	b := &Item[int]{Key: "b", Hash: 42, Meta: 2}
+	require.True(t, c.Set(a))
+	assert.Nil(t, c.Get(42, "b"))
+	assert.False(t, c.Delete(42, "b"))
+	assert.Same(t, a, c.Get(42, "a"), "deleting the other key left it alone")
+
+	require.True(t, c.Set(b))
+	assert.Nil(t, c.Get(42, "a"))
+	assert.Same(t, b, c.Get(42, "b"))
+	assert.Equal(t, 1, c.Len())
+	assert.Equal(t, c.cost(b), c.Bytes())
+	assert.True(t, c.Delete(42, "b"))
+	assert.Zero(t, c.Len())
+}
+
+func TestKeysOfOneHashStayApartWhenEverythingRuns(t *testing.T) {
+	t.Parallel()
+	c := open(t, 1<<20)
+	var all sync.WaitGroup
+	for g := range 4 {
+		key := strconv.Itoa(g)
+		all.Go(func() {
+			for n := range 1_000 {
+				c.Set(&Item[int]{Key: key, Hash: 7, Meta: g})
+				if it := c.Get(7, key); it != nil && it.Meta != g {
+					t.Errorf("key %q got the item of %d", key, it.Meta)
+				}
+				if n%3 == 0 {
+					c.Delete(7, key)
+				}
+			}
+		})
+	}
+	all.Wait()
+	for g := range 4 {
+		c.Delete(7, strconv.Itoa(g))
+	}
+	assert.Zero(t, c.Len())
+	assert.Zero(t, c.Bytes())
+}
+
+func TestDeleteSaysWhetherThereWasAnything(t *testing.T) {
+	t.Parallel()
+	c := open(t, 1<<20)
+	assert.False(t, c.Delete(Hash("k"), "k"))
+	require.True(t, c.Set(item("k", 1)))
+	assert.True(t, c.Delete(Hash("k"), "k"))
+	assert.False(t, c.Delete(Hash("k"), "k"))
+}
+
+func TestGetOfAPresentItemAllocatesNothing(t *testing.T) {
+	c := open(t, 1<<20)
+	require.True(t, c.Set(item("k", 1)))
+	h := Hash("k")
+	// Ristretto replaces a buffer of 64 hashes now and then: below one in the mean.
+	assert.Less(t, testing.AllocsPerRun(1_000, func() { c.Get(h, "k") }), 1.0)
+}
+
+func TestASetThatIsRefusedLeavesNothingOfItsKey(t *testing.T) {
+	t.Parallel()
+	const budget = 256 << 10
+	sized := func(key string, size int64) *Item[int] {
+		it := item(key, 0)
+		it.Size = size
+		return it
+	}
+	t.Run("larger than the budget, nothing there", func(t *testing.T) {
+		c := open(t, budget)
+		assert.False(t, c.Set(sized("k", budget)))
+		assert.Zero(t, c.Len())
+	})
+	for name, size := range map[string]int64{
+		"larger than the budget":            budget,
+		"larger than the budget by a key":   budget - 1,
+		"so large that a sum may overflow":  math.MaxInt64,
+		"a hundred times what is there now": budget * 100,
+	} {
+		t.Run(name+", an older one there", func(t *testing.T) {
+			c := open(t, budget)
+			require.True(t, c.Set(sized("k", 1)))
+			assert.False(t, c.Set(sized("k", size)))
+			assert.Nil(t, get(c, "k"))
+			assert.Zero(t, c.Len())
+			assert.Zero(t, c.Bytes())
+		})
+	}
+	t.Run("by the policy, for its size", func(t *testing.T) {
+		c := open(t, budget)
+		assert.False(t, c.put(sized("k", budget))) // Set would not have asked
+		assert.Nil(t, get(c, "k"))
+		assert.Zero(t, c.Len())
+		assert.Zero(t, c.Bytes())
+	})
+	t.Run("by the policy, whatever it decides", func(t *testing.T) {
+		c := open(t, budget)
+		var taken, refused int
+		for n := range 1_000 {
+			key := fmt.Sprint("new", n)
+			if n < 300 { // those that are read often are worth more than newcomers
+				key = fmt.Sprint("old", n)
+			}
+			it := sized(key, 512)
+			stored := c.Set(it)
+			for range 256 {
+				got := get(c, key)
+				if !stored || n >= 300 {
+					break
+				}
+				require.Same(t, it, got)
+			}
+			switch got := get(c, key); {
+			case stored:
+				taken++
+				require.Same(t, it, got)
+			default:
+				refused++
+				require.Nil(t, got)
+			}
+		}
+		assert.NotZero(t, taken)
+		if !raceEnabled {
+			assert.NotZero(t, refused, "the test is worth nothing if the policy takes everything")
+		}
+		assert.LessOrEqual(t, c.Bytes(), int64(budget))
+	})
+}
+
+func TestANegativeSizeIsABug(t *testing.T) {
+	t.Parallel()
+	c := open(t, 1<<20)
+	assert.PanicsWithValue(t, "bug: memory: an item of -1 bytes", func() { c.Set(&Item[int]{Size: -1}) })
+	assert.True(t, c.Set(item("k", 1)), "nothing is left locked")
+}

@@ -1,0 +1,78 @@
+package memory
+
+import "time"
+
+const (
+	sweepEvery = 5 * time.Second
+	// sweepShare bounds what sweeping costs a cache so large that one pass is
+	// long: for each second of it, at least so many seconds until the next.
+	sweepShare = 100
+	// sweepBatch removals may wait in ristretto's set buffer, see Cache.stripes.
+	sweepBatch = 1024
+)
+
+// sweep frees what is past its deadline, until Close.
+//
+// Every item is looked at in each pass, 20–50 ns each. Buckets of deadlines
+// would look only at what is due, but an item that was overwritten or evicted
+// has to leave its bucket, or a key with a TTL of a day that is set each second
+// is noted 86,400 times: lists through all items, a lock in each Set and in
+// ristretto's worker, and 32 bytes more for each item. Ristretto holds a shard
+// of 1/256 of the items read-locked for its part of the pass.
+func (c *Cache[M]) sweep() {
+	defer close(c.swept)
+	timer := time.NewTimer(sweepEvery)
+	defer timer.Stop()
+	var due []*Item[M]
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-timer.C:
+		}
+		start := c.now()
+		due = c.expired(start, due[:0])
+		c.free(due)
+		clear(due) // or it keeps alive what was freed
+		timer.Reset(max(sweepEvery, sweepShare*time.Duration(c.now()-start)))
+	}
+}
+
+// expired appends the items whose deadline is past to due.
+func (c *Cache[M]) expired(now int64, due []*Item[M]) []*Item[M] {
+	c.r.IterValues(func(it *Item[M]) (stop bool) {
+		if it.Deadline != 0 && it.Deadline < now {
+			due = append(due, it)
+		}
+		return c.stopped()
+	})
+	return due
+}
+
+// free removes those of the items that are still stored. Meanwhile a key may
+// have been set again; under the stripe the comparison holds until the removal.
+func (c *Cache[M]) free(due []*Item[M]) {
+	for i, it := range due {
+		if c.stopped() {
+			return
+		}
+		mu := &c.stripes[it.Hash%stripes]
+		mu.Lock()
+		if got, _ := c.r.Get(it.Hash); got == it {
+			c.r.Del(it.Hash)
+		}
+		mu.Unlock()
+		if i%sweepBatch == sweepBatch-1 {
+			c.r.Wait()
+		}
+	}
+}
+
+func (c *Cache[M]) stopped() bool {
+	select {
+	case <-c.stop:
+		return true
+	default:
+		return false
+	}
+}
