@@ -34,6 +34,8 @@ func TestNoHostileValueForgesAKeyOrWidensAPattern(t *testing.T) {
 	type tuple [3]string
 	built := map[string]tuple{}
 	for _, a := range hostile {
+		written := split(t, "user:{id}", keys.User(a.value))[0]
+		require.True(t, standsFor(written, a.value), "%s: %q", a.name, written)
 		for _, b := range hostile {
 			values := tuple{a.value, b.value, "f"}
 			key := template.Key(values[:]...)
@@ -67,9 +69,10 @@ func TestALongValueIsHashedByItself(t *testing.T) {
 }
 
 func TestBuildingAKeyAllocatesTheKeyOnly(t *testing.T) {
-	shop, id := "berlin", "a:b*"
+	shop, id, longest := "berlin", "a:b*", strings.Repeat("x", 128)
 	orders := keys.MustNew("orders:{shop}:{id}")
 	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { sink = orders.Key(shop, id) }), 1.0)
+	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { sink = orders.Key(longest, id) }), 1.0)
 	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { sink = keys.UsersAll() }), 0.0)
 	filters := keys.Filters{"status": {"open"}, "page": {"2"}}
 	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { sink = keys.Inquiries(shop, id, filters) }), 2.0)

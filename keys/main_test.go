@@ -123,6 +123,7 @@ var hostile = []struct{ name, value string }{
 	{"128 bytes", strings.Repeat("a", 128)},
 	{"129 bytes", strings.Repeat("a", 129)},
 	{"129 other bytes", strings.Repeat("a", 128) + "b"},
+	{"44 colons", strings.Repeat(":", 44)},
 	{"43 colons", strings.Repeat(":", 43)},
 	{"42 colons", strings.Repeat(":", 42)},
 	{"10 kB", strings.Repeat("x", 10_000)},

@@ -111,7 +111,8 @@ func TestTwoWrongCallsDoNotShareAKey(t *testing.T) {
 	orders := keys.MustNew("orders:{shop}:{id}")
 	wrong := []string{
 		orders.Key(), orders.Key(""), orders.Key("berlin"), orders.Key("paris"), orders.Key("a", "b", "c"),
-		orders.Key("a", "b:c", ""), orders.Key("a", "b", "c", ""),
+		orders.Key("a", "b:c", ""), orders.Key("a", "b", "c", ""), orders.Key("ab", "c", ""),
+		orders.Key("a", "bc", ""),
 		orders.PatternWhere(map[string]string{"x": "1"}), orders.PatternWhere(map[string]string{"x": "2"}),
 	}
 	seen := map[string]bool{}
