@@ -1,0 +1,45 @@
+// Package errs holds the errors that several packages return and the root
+// package exports.
+package errs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+var (
+	NotFound = errors.New("tiercache: not found")
+	Closed   = errors.New("tiercache: closed")
+	Goexit   = errors.New("tiercache: the loader ended its goroutine (runtime.Goexit) instead of returning")
+)
+
+// Panic is a recovered panic of code that the user gave.
+type Panic struct {
+	Value any
+	Stack []byte
+}
+
+func (p *Panic) Error() string {
+	return fmt.Sprintf("tiercache: panic in a loader or codec: %v\n\n%s", p.Value, p.Stack)
+}
+
+// Unwrap gives the value of the panic if it was an error.
+func (p *Panic) Unwrap() error {
+	err, _ := p.Value.(error)
+	return err
+}
+
+// LoadTimeout is the error of a load that was given up.
+type LoadTimeout struct {
+	Key   string
+	After time.Duration
+}
+
+func (e *LoadTimeout) Error() string {
+	return fmt.Sprintf("tiercache: load of %q took longer than LoadTimeout (%v)", e.Key, e.After)
+}
+
+// Unwrap gives context.DeadlineExceeded.
+func (e *LoadTimeout) Unwrap() error { return context.DeadlineExceeded }

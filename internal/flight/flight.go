@@ -1,0 +1,164 @@
+// Package flight lets many callers share one piece of work by key. It is the
+// only package that imports singleflight, and closes its traps: each caller
+// waits on its own context, the work is detached from all of them and ends when
+// the last has left, and neither a panic nor runtime.Goexit leaves a waiter
+// behind.
+package flight
+
+import (
+	"context"
+	"sync"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/tiercache/tiercache/internal/errs"
+)
+
+// Group coalesces calls. F is what the work leaves for those who wait for it.
+// The zero Group is ready; safe for concurrent use.
+type Group[F any] struct {
+	sf singleflight.Group
+
+	// mu guards all below, and orders them with sf: under mu a key is in live
+	// exactly if sf has a call for it that may still be joined. It is taken
+	// before sf's own lock and never held while work runs.
+	mu      sync.Mutex
+	live    map[string]*call[F]
+	running map[*call[F]]struct{} // live ones, and forgotten ones that still run
+	closed  bool
+	idle    sync.WaitGroup // one for each in running
+}
+
+type call[F any] struct {
+	out     *F
+	cancel  context.CancelCauseFunc
+	waiters int           // guarded by Group.mu
+	died    chan struct{} // closed if the work ended its goroutine without returning
+	err     error         // written before died is closed
+}
+
+// Do runs work(ctx, out), or joins a run of it for the same key, and waits for
+// its end or the end of ctx. led tells whether this call started the run.
+//
+// work's context has the values of the starter's and no deadline; it ends when
+// the last waiter has left, with context.Canceled, and at Close, with
+// errs.Closed as its cause. A panic in work is the error *errs.Panic, a Goexit
+// errs.Goexit, for every waiter. The error is nil, one of these, ctx's own, or
+// errs.Closed.
+func (g *Group[F]) Do(ctx context.Context, key string, work func(context.Context, *F)) (out *F, led bool, err error) {
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return nil, false, errs.Closed
+	}
+	c := g.live[key]
+	if c == nil {
+		c, led = g.startLocked(ctx, key), true
+	}
+	c.waiters++
+	var run func() (any, error)
+	if led {
+		wctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+		c.cancel = cancel
+		run = func() (any, error) { return nil, g.run(wctx, key, c, work) }
+	}
+	done := g.sf.DoChan(key, run)
+	g.mu.Unlock()
+
+	select {
+	case r := <-done:
+		return c.out, led, r.Err
+	case <-c.died:
+		return c.out, led, c.err
+	case <-ctx.Done():
+		g.leave(key, c)
+		return nil, led, ctx.Err()
+	}
+}
+
+func (g *Group[F]) startLocked(ctx context.Context, key string) *call[F] {
+	if g.live == nil {
+		g.live = make(map[string]*call[F])
+		g.running = make(map[*call[F]]struct{})
+	}
+	c := &call[F]{out: new(F), died: make(chan struct{})}
+	g.live[key] = c
+	g.running[c] = struct{}{}
+	g.idle.Add(1)
+	return c
+}
+
+// run is the body of the singleflight call. It takes the key out of live before
+// singleflight delivers, so whoever comes later starts anew; whoever joined
+// before has its channel in the call already.
+func (g *Group[F]) run(ctx context.Context, key string, c *call[F], work func(context.Context, *F)) (err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			err = recovered(recover())
+		}
+		g.mu.Lock()
+		g.forgetLocked(key, c)
+		delete(g.running, c)
+		g.mu.Unlock()
+		c.cancel(nil)
+		if err == errs.Goexit { // DoChan's receivers would wait for ever
+			c.err = err
+			close(c.died)
+		}
+		g.idle.Done()
+	}()
+	work(ctx, c.out)
+	returned = true
+	return nil
+}
+
+// leave takes one waiter off c. The last one cancels the work; a cancelled run
+// is not joinable.
+func (g *Group[F]) leave(key string, c *call[F]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c.waiters--; c.waiters == 0 {
+		g.forgetLocked(key, c)
+		c.cancel(context.Canceled)
+	}
+}
+
+// Forget ends the joining of key's run. Those who wait for it keep waiting.
+func (g *Group[F]) Forget(key string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c := g.live[key]; c != nil {
+		g.forgetLocked(key, c)
+	}
+}
+
+// ForgetFunc does so for every key that match accepts. match is called under
+// the group's lock.
+func (g *Group[F]) ForgetFunc(match func(key string) bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for key, c := range g.live {
+		if match(key) {
+			g.forgetLocked(key, c)
+		}
+	}
+}
+
+func (g *Group[F]) forgetLocked(key string, c *call[F]) {
+	if g.live[key] == c {
+		delete(g.live, key)
+		g.sf.Forget(key)
+	}
+}
+
+// Close cancels what runs, waits for it, and refuses what comes later.
+func (g *Group[F]) Close() {
+	g.mu.Lock()
+	g.closed = true
+	for c := range g.running {
+		c.cancel(errs.Closed)
+	}
+	g.mu.Unlock()
+	g.idle.Wait()
+}
