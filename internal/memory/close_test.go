@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -74,9 +75,11 @@ func TestTheGateLetsNobodyInAfterItShut(t *testing.T) {
 	for range 2_000 {
 		var g gate
 		open := true // plain: the race detector sees a call that overlaps shut
-		var all sync.WaitGroup
+		var all, started sync.WaitGroup
+		started.Add(3)
 		for range 3 {
 			all.Go(func() {
+				started.Done()
 				for {
 					at, ok := g.enter()
 					if !ok {
@@ -86,9 +89,11 @@ func TestTheGateLetsNobodyInAfterItShut(t *testing.T) {
 						t.Error("inside a gate that is shut")
 					}
 					g.leave(at)
+					runtime.Gosched()
 				}
 			})
 		}
+		started.Wait()
 		g.shut()
 		open = false
 		all.Wait()

@@ -37,7 +37,7 @@ func TestTheBudgetIsInBytes(t *testing.T) {
 	each := c.cost(payloadOf("key:12345", 1024))
 	assert.InDelta(t, budget/each, c.Len(), 3, "as many as fit, and no fewer")
 	assert.LessOrEqual(t, c.Bytes(), int64(budget))
-	assert.Greater(t, c.Evictions(), int64(1_000))
+	assert.Positive(t, c.Evictions())
 
 	used := heap() - before - 300<<10
 	t.Logf("%d items cost %d bytes and take %d", c.Len(), c.Bytes(), used)
