@@ -75,8 +75,8 @@ func (s *Store) CreateInquiry(ctx context.Context, userID int64, category, prior
 			RoleAgent, q.ID%s.agents).Scan(&q.AgentID); err != nil {
 			return fmt.Errorf("store: create inquiry: %w", err)
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO inquiries (id, user_id, agent_id, category, priority, status, subject, created_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, q.ID, q.UserID, q.AgentID, q.Category, q.Priority, q.Status, q.Subject, q.CreatedAt.Unix())
+		_, err := tx.ExecContext(ctx, `INSERT INTO inquiries (id, user_id, agent_id, category, priority, status, subject, created_at, created_day)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, q.ID, q.UserID, q.AgentID, q.Category, q.Priority, q.Status, q.Subject, q.CreatedAt.Unix(), q.CreatedAt.Unix()/86_400)
 		if err != nil {
 			return fmt.Errorf("store: create inquiry: %w", err)
 		}

@@ -94,14 +94,14 @@ func (p people) inquiry(i int, row []any, rng *rand.Rand) {
 
 	row[0], row[1], row[2], row[3], row[4], row[5] = i+1, asker, agent, category, priority, status
 	row[6] = subject(category, rng)
-	row[7], row[8], row[9], row[10] = created, nil, nil, nil
+	row[7], row[8], row[9], row[10], row[11] = created, created/86_400, nil, nil, nil
 	if status != "open" {
-		row[8] = firstReply
+		row[9] = firstReply
 	}
 	if status == "closed" || status == "resolved" {
-		row[9] = resolved
+		row[10] = resolved
 		if rng.IntN(3) == 0 {
-			row[10] = 1 + rng.IntN(5)
+			row[11] = 1 + rng.IntN(5)
 		}
 	}
 }

@@ -21,19 +21,21 @@ CREATE TABLE inquiries (
 	status         TEXT NOT NULL,
 	subject        TEXT NOT NULL,
 	created_at     INTEGER NOT NULL,
+	created_day    INTEGER NOT NULL, -- since 1970, in UTC
 	first_reply_at INTEGER,
 	resolved_at    INTEGER,
 	rating         INTEGER
 );`
 
 // indexes are the ones a reviewer would ask for: every list is found by its
-// owner and every range by its time, newest first; inquiries_created covers the
-// analytics, so that they never touch the table. What stays slow is the adding up.
+// owner, newest first, and both questions of the analytics are answered from an
+// index alone, in its order, without sorting. What stays slow is the adding up.
 var indexes = []string{
 	`CREATE UNIQUE INDEX users_email ON users(email)`,
 	`CREATE INDEX users_role ON users(role, id)`,
 	`CREATE INDEX inquiries_user ON inquiries(user_id, created_at)`,
-	`CREATE INDEX inquiries_agent ON inquiries(agent_id, created_at)`,
-	`CREATE INDEX inquiries_created ON inquiries(created_at, agent_id, status, category, priority, first_reply_at, resolved_at, rating)`,
+	`CREATE INDEX inquiries_agent ON inquiries(agent_id, created_at, resolved_at)`,
+	`CREATE INDEX inquiries_created ON inquiries(created_at)`,
 	`CREATE INDEX inquiries_status ON inquiries(status, created_at)`,
+	`CREATE INDEX inquiries_day ON inquiries(created_day, category, priority, status, created_at, first_reply_at, resolved_at, rating)`,
 }

@@ -110,7 +110,7 @@ func (sd Seed) fill(ctx context.Context, path string) (err error) {
 		func(done int) { sd.Progress(done, total) }); err != nil {
 		return err
 	}
-	if err := bulk(ctx, db, "inquiries", 11, sd.Inquiries, func(i int, row []any) { people.inquiry(i, row, rng) },
+	if err := bulk(ctx, db, "inquiries", 12, sd.Inquiries, func(i int, row []any) { people.inquiry(i, row, rng) },
 		func(done int) { sd.Progress(sd.Users+done, total) }); err != nil {
 		return err
 	}

@@ -107,7 +107,8 @@ type UserList struct {
 	Total int64  `json:"total"`
 }
 
-// Workload is the team's work on the inquiries that arrived since From.
+// Workload is the team's work on the inquiries that arrived since From, which
+// is the start of a day: ranges are in whole days, today being the last.
 type Workload struct {
 	Range    string          `json:"range"`
 	From     time.Time       `json:"from"`
