@@ -1,0 +1,135 @@
+package tiercache
+
+import (
+	"context"
+	"time"
+
+	"github.com/tiercache/tiercache/internal/engine"
+)
+
+// Cache is a typed view of Tiers. Make one for each kind of value, once. Safe
+// for concurrent use.
+type Cache[T any] struct {
+	c     *engine.Cache
+	clone func(T) T // nil: values are shared
+}
+
+// New makes a Cache. Options that make no sense, and a Name that is taken, are
+// errors.
+func New[T any](tiers *Tiers, opts Options[T]) (*Cache[T], error) {
+	o, err := opts.checked()
+	if err != nil {
+		return nil, err
+	}
+	codec, name := codecOf(o.Codec)
+	spec := engine.Spec{
+		Name:        o.Name,
+		KeyPrefix:   o.KeyPrefix,
+		TTL:         o.TTL,
+		MemoryTTL:   o.MemoryTTL,
+		NegativeTTL: o.NegativeTTL,
+		LoadTimeout: o.LoadTimeout,
+		Jitter:      o.Jitter,
+		Codec:       name,
+		NotFound:    o.NotFound,
+		Encode:      func(dst []byte, v any) ([]byte, error) { return codec.Append(dst, *v.(*T)) },
+		Decode: func(src []byte) (any, error) {
+			v, err := codec.Decode(src)
+			return &v, err
+		},
+	}
+	if o.TTLOf != nil {
+		spec.TTLOf = func(v any) time.Duration { return o.TTLOf(*v.(*T)) }
+	}
+	if o.Cost != nil {
+		spec.Cost = func(v any) int64 { return o.Cost(*v.(*T)) }
+	}
+	c, err := tiers.eng.NewCache(spec)
+	if err != nil {
+		return nil, err
+	}
+	return &Cache[T]{c: c, clone: o.Clone}, nil
+}
+
+// GetOrLoad returns the value of key: from memory, from Redis, or by load. Of
+// all who ask at the same time, in all processes that share the Redis, one runs
+// its load and the others wait for it, each until its own ctx ends.
+//
+// load's context has the values of ctx and not its end: it ends when nobody
+// waits any more, at Options.LoadTimeout, and at Close. load's error is returned
+// as it is; ErrNotFound, and what Options.NotFound recognises, is cached.
+func (c *Cache[T]) GetOrLoad(ctx context.Context, key string, load func(context.Context) (T, error), opts ...CallOption) (T, error) {
+	call := callOf(opts)
+	if !call.Fresh {
+		if v, absent, ok := c.c.Hit(key); ok && !absent {
+			return c.out(v), nil
+		} else if ok {
+			return c.none(c.c.Absence())
+		}
+	}
+	v, err := c.c.Load(ctx, key, func(ctx context.Context) (any, error) {
+		v, err := load(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &v, nil
+	}, call)
+	if err != nil {
+		return c.none(err)
+	}
+	return c.out(v), nil
+}
+
+// Get returns the value that memory or Redis has for key. ok is false if
+// neither has one, and if they know that there is none. The error is ErrClosed,
+// that of ctx, or that of a bad key; trouble with Redis is a miss.
+func (c *Cache[T]) Get(ctx context.Context, key string) (value T, ok bool, err error) {
+	if v, absent, hit := c.c.Hit(key); hit {
+		if absent {
+			return value, false, nil
+		}
+		return c.out(v), true, nil
+	}
+	v, ok, err := c.c.Get(ctx, key, engine.Call{})
+	if !ok {
+		return value, false, err
+	}
+	return c.out(v), true, nil
+}
+
+// Set stores v, which the caller knows to be the newest value of key. A load
+// that began before cannot overwrite it, nor can a Set overtaken by an
+// Invalidate undo that. If Redis cannot be reached it becomes an invalidation,
+// see Report.Queued, and memory has v. The error is that of a bad key, of the
+// codec, or ErrClosed.
+func (c *Cache[T]) Set(ctx context.Context, key string, v T, opts ...CallOption) error {
+	if c.clone != nil {
+		v = c.clone(v)
+	}
+	return c.c.Set(ctx, key, &v, callOf(opts))
+}
+
+// Stats of this cache since it was made.
+func (c *Cache[T]) Stats() CacheStats { return cacheStats(c.c) }
+
+// out is a stored value as a caller gets it.
+func (c *Cache[T]) out(stored any) T {
+	v := *stored.(*T)
+	if c.clone != nil {
+		v = c.clone(v)
+	}
+	return v
+}
+
+func (c *Cache[T]) none(err error) (zero T, _ error) { return zero, err }
+
+func callOf(opts []CallOption) (call engine.Call) {
+	for _, o := range opts {
+		call.Also = append(call.Also, o.also...)
+		if o.ttl > 0 {
+			call.TTL = o.ttl
+		}
+		call.Fresh = call.Fresh || o.fresh
+	}
+	return call
+}

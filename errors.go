@@ -1,0 +1,27 @@
+package tiercache
+
+import "github.com/tiercache/tiercache/internal/errs"
+
+var (
+	// ErrNotFound is for a loader to return, wrapped or not, when the source has
+	// no such thing. It is cached for Options.NegativeTTL, and GetOrLoad returns
+	// it for as long.
+	ErrNotFound = errs.NotFound
+
+	// ErrClosed is returned by everything that is used after Tiers.Close, and by
+	// what Close interrupted.
+	ErrClosed = errs.Closed
+
+	// ErrGoexit is returned when a loader ended its goroutine with
+	// runtime.Goexit, as t.FailNow does, instead of returning.
+	ErrGoexit = errs.Goexit
+)
+
+// PanicError is returned, to every caller that waited for it, when a loader or
+// codec panicked. Value is what it panicked with, Stack where; it unwraps to
+// Value if that is an error. The next call loads again.
+type PanicError = errs.Panic
+
+// LoadTimeoutError is returned when a load took longer than
+// Options.LoadTimeout. It unwraps to context.DeadlineExceeded.
+type LoadTimeoutError = errs.LoadTimeout

@@ -1,0 +1,201 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tiercache/tiercache/internal/envelope"
+	"github.com/tiercache/tiercache/internal/errs"
+	"github.com/tiercache/tiercache/internal/flight"
+	"github.com/tiercache/tiercache/internal/memory"
+)
+
+// Spec is what one cache does differently from another. Functions may be called
+// from any goroutine; a panic in one is an error of the operation that met it.
+type Spec struct {
+	Name        string
+	KeyPrefix   string
+	TTL         time.Duration
+	MemoryTTL   time.Duration // 0: TTL
+	NegativeTTL time.Duration // <= 0: absence is not cached
+	LoadTimeout time.Duration
+	Jitter      float64 // share of the TTL
+
+	Codec  string // names what Encode writes: another name's bytes are a miss
+	Encode func(dst []byte, v any) ([]byte, error)
+	Decode func(src []byte) (any, error)
+
+	TTLOf    func(v any) time.Duration // nil: TTL
+	NotFound func(error) bool          // nil: only errs.NotFound
+	Cost     func(v any) int64         // nil: size of the encoding
+}
+
+const groups = 64
+
+// Cache is one typed view's part of the Engine. Safe for concurrent use.
+type Cache struct {
+	eng    *Engine
+	spec   Spec
+	id     envelope.ID
+	schema envelope.ID
+	counts counters
+
+	loads [groups]flight.Group[outcome] // by hash of the key
+	reads [groups]flight.Reads[outcome]
+
+	encodeFailed sync.Once // logs the first
+}
+
+// NewCache registers a cache under its name.
+func (e *Engine) NewCache(spec Spec) (*Cache, error) {
+	c := &Cache{eng: e, spec: spec, id: envelope.NewID(spec.Name), schema: envelope.NewID(spec.Codec)}
+	if err := e.register(c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Cache) close() {
+	for i := range groups {
+		c.loads[i].Close()
+	}
+}
+
+func (c *Cache) forget(hash uint64, key string) {
+	c.loads[hash%groups].Forget(key)
+	c.reads[hash%groups].Forget(key)
+}
+
+func (c *Cache) forgetFunc(match func(string) bool) {
+	for i := range groups {
+		c.loads[i].ForgetFunc(match)
+		c.reads[i].ForgetFunc(match)
+	}
+}
+
+// Counts is what happened so far.
+func (c *Cache) Counts() Counts { return c.counts.snapshot() }
+
+// Name is the name the cache was registered under.
+func (c *Cache) Name() string { return c.spec.Name }
+
+// Hit is the value that memory has for key, if it may be served. It takes no
+// lock and allocates nothing.
+func (c *Cache) Hit(key string) (value any, absent, ok bool) {
+	l := draw()
+	var began int64
+	if l.sampled() {
+		began = now()
+	}
+	it := c.peek(memory.Hash(key), key)
+	if it == nil {
+		return nil, false, false
+	}
+	c.counts.hit(l)
+	if it.Meta.absent {
+		c.counts.absentHits.Add(1)
+	}
+	if began != 0 {
+		c.counts.time(l, now()-began)
+	}
+	c.eng.summary.count(c.eng)
+	return it.Meta.value, it.Meta.absent, true
+}
+
+func (c *Cache) peek(hash uint64, key string) *item {
+	it := c.eng.mem.Get(hash, key)
+	if it == nil || it.Meta.owner != c {
+		return nil
+	}
+	if t := c.eng.patterns.table.Load(); it.Meta.seq.Load() != t.seq {
+		if t.voids(it.Meta.seq.Load(), key, c) {
+			return nil
+		}
+		it.Meta.seq.Store(t.seq) // a slower reader may put an older one: matched again, no harm
+	}
+	if now() >= it.Deadline {
+		return nil
+	}
+	return it
+}
+
+// checkKey refuses what no key may be.
+func (c *Cache) checkKey(key string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(key, c.spec.KeyPrefix) {
+		return fmt.Errorf("tiercache: key %q does not begin with the KeyPrefix %q of cache %q", key, c.spec.KeyPrefix, c.spec.Name)
+	}
+	return nil
+}
+
+func checkKey(key string) error {
+	switch {
+	case key == "":
+		return errors.New("tiercache: the key is empty")
+	case key[0] == '~':
+		return fmt.Errorf("tiercache: key %q begins with \"~\", which is reserved", key)
+	}
+	return nil
+}
+
+// isAbsent tells whether a loader's error says that there is no such thing.
+func (c *Cache) isAbsent(err error) bool {
+	return errors.Is(err, errs.NotFound) || c.spec.NotFound != nil && c.spec.NotFound(err)
+}
+
+// absence is the error of a cached absence. It stands for the error that the
+// loader gave when it was cached, so what recognises that one recognises it.
+type absence struct{ c *Cache }
+
+func (a absence) Error() string { return errs.NotFound.Error() }
+
+func (a absence) Is(target error) bool {
+	return target == errs.NotFound || a.c.spec.NotFound != nil && a.c.spec.NotFound(target)
+}
+
+// jittered is d less a random part, so that what was stored together does not
+// expire together.
+func (c *Cache) jittered(d time.Duration) time.Duration {
+	if most := time.Duration(float64(d) * c.spec.Jitter); most > 0 {
+		d -= rand.N(most)
+	}
+	return d
+}
+
+// memoryLife is how long memory may serve a value that lives for ttl.
+func (c *Cache) memoryLife(ttl time.Duration) time.Duration {
+	if c.spec.MemoryTTL > 0 {
+		ttl = min(ttl, c.spec.MemoryTTL)
+	}
+	if c.eng.remote != nil {
+		ttl = min(ttl, memoryLimit)
+	}
+	return ttl
+}
+
+// item makes what memory stores of a value with validity v.
+func (c *Cache) item(hash uint64, key string, value any, absent bool, size int64, life time.Duration, v validity) *item {
+	it := &item{Key: key, Hash: hash, Size: size, Deadline: now() + int64(life), Meta: meta{owner: c, value: value, absent: absent}}
+	it.Meta.seq.Store(v.seq)
+	return it
+}
+
+// Call is what one call asks for beside its key.
+type Call struct {
+	Also  []string      // further keys of the same value
+	TTL   time.Duration // 0: that of the cache
+	Fresh bool          // memory is not asked
+}
+
+// Loader gives the value of the source of truth.
+type Loader = func(context.Context) (any, error)
+
+// Absence is the error of a cached absence.
+func (c *Cache) Absence() error { return absence{c} }

@@ -1,0 +1,195 @@
+// Package engine is the protocol: when a value may be served, who loads it, and
+// how an invalidation reaches everything that could make an older one visible.
+// It knows values as any; the root package gives them their types.
+//
+// # Lock order
+//
+// Cache.flights' locks, then shard.mu, then those of memory. No loader, codec,
+// Redis operation or observer is called under any of them.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tiercache/tiercache/internal/errs"
+	"github.com/tiercache/tiercache/internal/journal"
+	"github.com/tiercache/tiercache/internal/memory"
+	"github.com/tiercache/tiercache/internal/remote"
+)
+
+const (
+	leaseTime    = 3 * time.Second // how long a dead holder keeps a key from being loaded
+	memoryLimit  = 5 * time.Second // life in memory when Redis is shared: nothing tells this node of others' changes
+	joinBound    = time.Second     // how old an answer of Redis a joiner takes
+	closeGrace   = 5 * time.Second // how long Close waits for loaders that ignore their context
+	journalLimit = 10_000
+	shardCount   = 1024
+)
+
+var base = time.Now()
+
+// now is a monotonic clock, nanoseconds. Nothing in the protocol reads a clock
+// that somebody can set.
+func now() int64 { return int64(time.Since(base)) }
+
+// Config of an Engine. Remote.Client nil: memory only.
+type Config struct {
+	Prefix       string
+	MemoryBytes  int64
+	SummaryEvery int
+	Remote       remote.Config
+	Logger       *slog.Logger
+}
+
+// Engine is one process's pair of tiers. Safe for concurrent use.
+type Engine struct {
+	prefix  string
+	log     *slog.Logger
+	mem     *memory.Cache[meta]
+	remote  *remote.Remote // nil: memory only
+	journal *journal.Journal
+
+	shards   [shardCount]shard
+	patterns patternLog
+	kinds    invalidations
+	summary  summary
+
+	// mu guards the registry. caches is copied on write, so that an invalidation
+	// goes through it without a lock.
+	mu     sync.Mutex
+	names  map[string]bool
+	caches atomic.Pointer[[]*Cache]
+
+	closed   atomic.Bool
+	closing  sync.Once
+	closeErr error
+	ctx      context.Context // ends at Close: background work
+	cancel   context.CancelFunc
+	kick     chan struct{} // the journal has work, or Redis is back
+	wg       sync.WaitGroup
+	loaders  sync.WaitGroup // loaders that run, given up or not
+	running  atomic.Int64   // their number
+}
+
+// Open returns at once, whatever state Redis is in.
+func Open(cfg Config) (*Engine, error) {
+	e := &Engine{
+		prefix:  cfg.Prefix,
+		log:     cfg.Logger,
+		journal: journal.New(journalLimit),
+		names:   make(map[string]bool),
+		kick:    make(chan struct{}, 1),
+	}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.caches.Store(new([]*Cache))
+	e.patterns.init()
+	e.summary.every = int64(cfg.SummaryEvery)
+
+	if cfg.Remote.Client != nil {
+		cfg.Remote.Logger = cfg.Logger
+		cfg.Remote.Restored = e.wakeReplay
+		r, err := remote.Open(cfg.Remote)
+		if err != nil {
+			return nil, err
+		}
+		e.remote = r
+	}
+	mem, err := memory.New[meta](cfg.MemoryBytes, now)
+	if err != nil {
+		if e.remote != nil {
+			err = errors.Join(err, e.remote.Close())
+		}
+		return nil, err
+	}
+	e.mem = mem
+	if e.remote != nil {
+		e.wg.Go(e.replay)
+	}
+	return e, nil
+}
+
+// Close cancels what runs, waits for it, and frees everything. The second call
+// returns what the first did.
+func (e *Engine) Close() error {
+	e.closing.Do(func() {
+		e.closed.Store(true)
+		for _, c := range *e.caches.Load() {
+			c.close()
+		}
+		e.cancel()
+		e.wg.Wait()
+		var errs []error
+		if e.remote != nil {
+			if n := e.replayOnce(context.Background()); n > 0 {
+				errs = append(errs, fmt.Errorf("tiercache: closed with %d invalidations that never reached Redis", n))
+			}
+			errs = append(errs, e.remote.Close())
+		}
+		e.mem.Close()
+		if !e.loadersEnded() {
+			errs = append(errs, fmt.Errorf("tiercache: closed while %d loaders ignore that their context has ended", e.running.Load()))
+		}
+		e.closeErr = errors.Join(errs...)
+	})
+	return e.closeErr
+}
+
+func (e *Engine) loadersEnded() bool {
+	ended := make(chan struct{})
+	go func() { e.loaders.Wait(); close(ended) }()
+	timer := time.NewTimer(closeGrace)
+	defer timer.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// register gives a cache its place among the others.
+func (e *Engine) register(c *Cache) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed.Load() {
+		return errs.Closed
+	}
+	if e.names[c.spec.Name] {
+		return fmt.Errorf("tiercache: Options.Name %q is taken by another cache of these Tiers", c.spec.Name)
+	}
+	e.names[c.spec.Name] = true
+	all := append([]*Cache(nil), *e.caches.Load()...)
+	all = append(all, c)
+	e.caches.Store(&all)
+	return nil
+}
+
+// useRedis tells whether a read of key may believe Redis. Validity is sampled
+// before this is asked, or a journaled invalidation could be missed:
+//
+//	reader: journal empty | writer: invalidate fails, journaled, returned |
+//	reader 2 of the same kind starts: samples after it, GET old, into memory
+//
+// With the sample first, reader 1's sample is older than the writer's pass and
+// reader 2 finds the journal (model journal, -DJOURNAL_FIRST).
+func (e *Engine) useRedis(key string) bool {
+	return e.remote != nil && !e.journal.Covers(key) && e.remote.Usable(e.prefix+key)
+}
+
+// Health of the Redis tier; mode "memory" without one.
+func (e *Engine) Health() (mode string, masters []remote.MasterHealth, queued int) {
+	if e.remote == nil {
+		return "memory", nil, 0
+	}
+	mode, masters = e.remote.Health()
+	return mode, masters, e.journal.Len()
+}
+
+// Caches are those registered so far.
+func (e *Engine) Caches() []*Cache { return *e.caches.Load() }

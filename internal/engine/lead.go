@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/tiercache/tiercache/internal/envelope"
+	"github.com/tiercache/tiercache/internal/remote"
+)
+
+const (
+	firstPoll = 2 * time.Millisecond // of a key that another node loads; doubled each time
+	lastPoll  = 50 * time.Millisecond
+)
+
+// lead is the body of a load's flight: it takes the lease and loads, or waits
+// for the holder of the lease and reads. seen is what the leader's own read saw;
+// acquire checks that it is still so.
+func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string, load Loader, call Call, seen *outcome) {
+	e := c.eng
+	if c.recall(out, hash, key, call) {
+		return
+	}
+	rkey := e.prefix + key
+	reply, v, failed := seen.reply, seen.verdict, seen.failed
+	giveUp := now() + int64(c.spec.LoadTimeout+leaseTime)
+	for pause := firstPoll; ; {
+		if failed || !e.useRedis(key) {
+			c.loadAlone(ctx, out, hash, key, load, call)
+			return
+		}
+		if v == nothing || v == refused {
+			lease, standing, err := c.claim(ctx, rkey, reply)
+			switch {
+			case ctx.Err() != nil:
+				out.err = context.Cause(ctx)
+				c.release(ctx, []hold{{rkey: rkey, lease: lease}}) // if it was taken: nobody else knows its token
+				return
+			case err != nil:
+				c.counts.errors.Add(1)
+				failed = true
+				continue
+			case standing.Absent():
+				first := hold{key: key, hash: hash, rkey: rkey, lease: lease, v: out.v}
+				c.loadLeased(ctx, out, c.holdAlso(ctx, first, call.Also), load, call)
+				return
+			}
+			reply, v = standing, c.judge(out, rkey, standing)
+		}
+		if v == usable {
+			c.keepRead(out, hash, key, rkey)
+			return
+		}
+		if now() > giveUp { // a holder that renews and never fills
+			c.loadUnstored(ctx, out, key, load, call)
+			return
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			out.err = context.Cause(ctx)
+			return
+		}
+		pause = min(2*pause, lastPoll)
+
+		out.v, out.readAt = e.sample(hash), now()
+		if !e.useRedis(key) {
+			continue
+		}
+		var err error
+		if reply, err = e.remote.Get(ctx, rkey); err != nil && ctx.Err() == nil {
+			c.counts.errors.Add(1)
+			failed = true
+			continue
+		}
+		v = c.judge(out, rkey, reply)
+	}
+}
+
+type verdict int
+
+const (
+	nothing verdict = iota
+	usable
+	leased  // somebody loads
+	refused // bytes that this cache does not believe
+)
+
+// claim takes the lease if nothing came to stand in the place of what the
+// caller saw; else it returns what did.
+func (c *Cache) claim(ctx context.Context, rkey string, saw remote.Reply) (lease []byte, standing remote.Reply, err error) {
+	stamp := saw.Stamp
+	if saw.Absent() {
+		stamp = c.eng.remote.Stamp(rkey)
+	}
+	lease = c.newLease(stamp)
+	reject := saw.Raw[:min(len(saw.Raw), envelope.HeadLen)]
+	_, standing, err = c.eng.remote.Acquire(ctx, rkey, lease, reject, leaseTime)
+	return lease, standing, err
+}
+
+func (c *Cache) newLease(stamp envelope.ID) []byte {
+	return envelope.Head{Kind: envelope.Lease, Stamp: stamp, Token: envelope.NewToken(), Cache: c.id}.Append(nil)
+}
+
+// judge reads a reply into out. Whatever it does not know is a miss.
+func (c *Cache) judge(out *outcome, rkey string, reply remote.Reply) verdict {
+	if reply.Absent() {
+		return nothing
+	}
+	h, b, err := envelope.Open(rkey, reply.Raw)
+	switch {
+	case err != nil:
+		c.counts.rejected.Add(1)
+		return refused
+	case h.Stamp != reply.Stamp: // written to another incarnation of this server
+		return refused
+	case h.Kind == envelope.Lease:
+		return leased
+	case h.Cache != c.id || b.Schema != c.schema:
+		c.counts.rejected.Add(1)
+		return refused
+	}
+	if h.Kind == envelope.Absent {
+		out.absent = true
+	} else if out.value, err = c.spec.Decode(b.Payload); err != nil {
+		c.counts.rejected.Add(1)
+		return refused
+	}
+	out.source, out.standing = fromRedis, true
+	out.fresh, out.size = b.FreshUntil, len(b.Payload)
+	return usable
+}
+
+// keepRead puts what was read from Redis into memory, for no longer than it has
+// left there.
+func (c *Cache) keepRead(out *outcome, hash uint64, key, rkey string) {
+	life := c.memoryLife(out.fresh.Sub(c.eng.remote.Now(rkey)))
+	if life <= 0 {
+		return
+	}
+	c.eng.keep(c.item(hash, key, out.value, out.absent, c.size(out.value, out.absent, out.size), life, out.v), out.v)
+}
+
+// size is what a value costs memory, given the length of its encoding.
+func (c *Cache) size(value any, absent bool, encoded int) int64 {
+	if c.spec.Cost != nil && !absent {
+		return max(0, c.spec.Cost(value))
+	}
+	return int64(encoded)
+}

@@ -1,0 +1,224 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/tiercache/tiercache/internal/errs"
+	"github.com/tiercache/tiercache/internal/memory"
+	"github.com/tiercache/tiercache/internal/remote"
+)
+
+// outcome is what a flight leaves for those who wait for it.
+type outcome struct {
+	value  any
+	absent bool
+	err    error // the loader's, or the reason there is no answer
+	source source
+
+	// Of a value from Redis: until when, in the clock of Redis, and how long its
+	// encoding is.
+	fresh time.Time
+	size  int
+
+	// Of a read that found nothing it believes: what it saw.
+	reply   remote.Reply
+	verdict verdict
+	failed  bool // Redis gave an error
+
+	v         validity // sampled before the read or the load
+	readAt    int64    // just before memory or Redis was asked
+	loadBegan int64    // 0: nothing was loaded
+	// standing: Redis had it a moment ago, or its fill was acknowledged; without
+	// Redis, always. False after a refused fill: somebody invalidated meanwhile.
+	standing bool
+}
+
+type source int
+
+const (
+	nowhere source = iota // a read that found nothing and had nobody to ask
+	fromMemory
+	fromRedis
+	fromLoader
+)
+
+// Load answers from memory, from Redis, or by load: one run of it for all who
+// ask at the same time.
+func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (any, error) {
+	return c.ask(ctx, key, load, call)
+}
+
+// Get answers from memory or from Redis. ok is false if neither has a value,
+// also if they know that there is none.
+func (c *Cache) Get(ctx context.Context, key string, call Call) (value any, ok bool, err error) {
+	value, err = c.ask(ctx, key, nil, call)
+	if err == errMiss || err == error(absence{c}) {
+		return nil, false, nil
+	}
+	return value, err == nil, err
+}
+
+var errMiss = errs.NotFound
+
+// ask is one operation: it counts as one hit or one miss.
+func (c *Cache) ask(ctx context.Context, key string, load Loader, call Call) (any, error) {
+	if c.eng.closed.Load() {
+		return nil, errs.Closed
+	}
+	if err := c.checkKeys(key, call.Also); err != nil {
+		return nil, err
+	}
+	began := now()
+	out, err := c.settle(ctx, key, load, call, began)
+	c.tally(out, err, now()-began)
+	switch {
+	case err != nil:
+		return nil, err
+	case out.err != nil:
+		return nil, out.err
+	case out.absent:
+		return nil, absence{c}
+	case out.source == nowhere:
+		return nil, errMiss
+	}
+	return out.value, nil
+}
+
+// settle goes round until it has an outcome that this call may have: of a read
+// of Redis, or if that has nothing, of a load.
+//
+// Whoever leads takes what he leads to: everything in it began after his call. A
+// joiner takes a load that began after his own call; else what he gets must
+// still be valid now. What he meets the second time began after his call, so he
+// waits for two loads at the most, whatever the rate of invalidations.
+func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, began int64) (*outcome, error) {
+	hash := memory.Hash(key)
+	at := hash % groups
+	first := true
+	join := func() {
+		if first {
+			c.counts.coalesced.Add(1)
+		}
+		first = false
+	}
+	for {
+		seen := &outcome{}
+		if c.eng.remote != nil {
+			out, led, err := c.reads[at].Do(ctx, key, func(ctx context.Context, out *outcome) error {
+				return c.read(ctx, out, hash, key, call)
+			})
+			if !led {
+				join()
+			}
+			if err != nil {
+				return nil, err
+			}
+			if out.source != nowhere {
+				if led || c.accepts(out, hash, key, began, call.Fresh) {
+					return out, nil
+				}
+				continue
+			}
+			seen = out
+		}
+		if load == nil {
+			return seen, nil
+		}
+		out, led, err := c.loads[at].Do(ctx, key, func(ctx context.Context, out *outcome) {
+			c.lead(ctx, out, hash, key, load, call, seen)
+		})
+		if !led {
+			join()
+		}
+		if err != nil || led || c.accepts(out, hash, key, began, call.Fresh) {
+			return out, err
+		}
+	}
+}
+
+// read asks Redis on the caller's own goroutine. Its error is the end of ctx.
+func (c *Cache) read(ctx context.Context, out *outcome, hash uint64, key string, call Call) error {
+	e := c.eng
+	if c.recall(out, hash, key, call) || !e.useRedis(key) {
+		return nil
+	}
+	rkey := e.prefix + key
+	reply, err := e.remote.Get(ctx, rkey)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		c.counts.errors.Add(1)
+		out.failed = true
+		return nil
+	}
+	out.reply, out.verdict = reply, c.judge(out, rkey, reply)
+	if out.verdict == usable {
+		c.keepRead(out, hash, key, rkey)
+	}
+	return nil
+}
+
+// recall samples validity, and then looks at memory once more: the caller did
+// before it won its place, and what ended in between has published there.
+//
+//	A: memory miss | B: load, into memory, flight ends | A: wins, loads again
+func (c *Cache) recall(out *outcome, hash uint64, key string, call Call) bool {
+	out.v, out.readAt = c.eng.sample(hash), now()
+	if call.Fresh {
+		return false
+	}
+	it := c.peek(hash, key)
+	if it == nil {
+		return false
+	}
+	out.value, out.absent, out.source, out.standing = it.Meta.value, it.Meta.absent, fromMemory, true
+	return true
+}
+
+func (c *Cache) accepts(out *outcome, hash uint64, key string, began int64, fresh bool) bool {
+	switch {
+	case out.err != nil && !out.absent, out.source == nowhere:
+		return true // neither an error nor a miss is an old value
+	case out.loadBegan > began:
+		return true
+	case fresh && out.source == fromMemory:
+		return false
+	case !out.standing || out.source == fromRedis && out.readAt < began-int64(joinBound):
+		return false
+	}
+	return c.eng.holds(out.v, hash, key, c)
+}
+
+func (c *Cache) tally(out *outcome, err error, took int64) {
+	c.counts.slowNanos.Add(took)
+	switch {
+	case err != nil || out.source == nowhere || out.source == fromLoader || out.err != nil && !out.absent:
+		c.counts.misses.Add(1)
+	case out.source == fromRedis:
+		c.counts.redisHits.Add(1)
+		if out.absent {
+			c.counts.absentHits.Add(1)
+		}
+	default: // memory had it by the time the flight looked again
+		c.counts.hit(draw())
+		c.counts.slowNanos.Add(-took) // timed by sampling, like every memory hit
+		if out.absent {
+			c.counts.absentHits.Add(1)
+		}
+	}
+	c.eng.summary.count(c.eng)
+}
+
+func (c *Cache) checkKeys(key string, also []string) error {
+	if err := c.checkKey(key); err != nil {
+		return err
+	}
+	for _, k := range also {
+		if err := c.checkKey(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package remote
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Longest wait for a connection to be made. A cache that needs longer to reach
+// its Redis than most sources need to answer is of no use.
+const dialTimeout = 200 * time.Millisecond
+
+// plan is how the client that the user gave reaches Redis.
+type plan struct {
+	mode    string
+	node    redis.Options         // for every connection that is made
+	cluster *redis.ClusterOptions // nil: one master
+}
+
+// planOf copies the options of the client. Later changes to the client, or its
+// Close, do not matter here, with one exception: a Sentinel client's dialer asks
+// its Sentinels, through connections of its own.
+func planOf(client redis.UniversalClient) (plan, error) {
+	switch c := client.(type) {
+	case *redis.Client:
+		p := plan{mode: "single", node: *c.Options()}
+		if p.node.Addr == "FailoverClient" { // what redis.NewFailoverClient names it
+			p.mode = "sentinel"
+		}
+		return p, nil
+	case *redis.ClusterClient:
+		o := *c.Options()
+		return plan{mode: "cluster", node: nodeOptions(&o), cluster: &o}, nil
+	case *redis.Ring:
+		return plan{}, fmt.Errorf("a *redis.Ring spreads keys over servers that know nothing of each other, so an invalidation cannot be ordered with its reads; give a *redis.Client or a *redis.ClusterClient")
+	default:
+		return plan{}, fmt.Errorf("%T is not supported; give a *redis.Client or a *redis.ClusterClient", client)
+	}
+}
+
+// nodeOptions are a cluster's options that concern one connection.
+func nodeOptions(o *redis.ClusterOptions) redis.Options {
+	return redis.Options{
+		ClientName:                   o.ClientName,
+		Dialer:                       o.Dialer,
+		OnConnect:                    o.OnConnect,
+		Protocol:                     o.Protocol,
+		Username:                     o.Username,
+		Password:                     o.Password,
+		CredentialsProvider:          o.CredentialsProvider,
+		CredentialsProviderContext:   o.CredentialsProviderContext,
+		StreamingCredentialsProvider: o.StreamingCredentialsProvider,
+		DialTimeout:                  o.DialTimeout,
+		PoolFIFO:                     o.PoolFIFO,
+		PoolSize:                     o.PoolSize,
+		MaxConcurrentDials:           o.MaxConcurrentDials,
+		MinIdleConns:                 o.MinIdleConns,
+		MaxIdleConns:                 o.MaxIdleConns,
+		MaxActiveConns:               o.MaxActiveConns,
+		ConnMaxIdleTime:              o.ConnMaxIdleTime,
+		ConnMaxLifetime:              o.ConnMaxLifetime,
+		ConnMaxLifetimeJitter:        o.ConnMaxLifetimeJitter,
+		ReadBufferSize:               o.ReadBufferSize,
+		WriteBufferSize:              o.WriteBufferSize,
+		PipelineReadBufferSize:       o.PipelineReadBufferSize,
+		PipelineWriteBufferSize:      o.PipelineWriteBufferSize,
+		PipelinePoolSize:             o.PipelinePoolSize,
+		TLSConfig:                    o.TLSConfig,
+		DisableIdentity:              o.DisableIdentity,
+		IdentitySuffix:               o.IdentitySuffix,
+	}
+}
+
+// failFast makes every operation end within its budget, and nothing be sent
+// twice behind the caller's back: a script that carries a token must not be.
+func failFast(o redis.Options, read, write time.Duration) *redis.Options {
+	if o.DialTimeout == 0 || o.DialTimeout > dialTimeout {
+		o.DialTimeout = dialTimeout
+	}
+	o.DialerRetries = 1
+	o.MaxRetries = -1
+	o.ContextTimeoutEnabled = true
+	o.ReadTimeout = max(read, write)
+	o.WriteTimeout = max(read, write)
+	o.PoolTimeout = read
+	o.Limiter = nil // is called inside handshakes and refuses its own probe
+	o.ClientSideCache = nil
+	o.ClientSideCacheConfig = nil
+	o.PushNotificationProcessor = nil
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return &o
+}

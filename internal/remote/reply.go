@@ -1,0 +1,75 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tiercache/tiercache/internal/envelope"
+)
+
+// ErrUnavailable is the error of an operation that was not tried, because its
+// master is out of use or not known yet.
+var ErrUnavailable = errors.New("tiercache: Redis is unavailable")
+
+// Reply is what stood under a key, and the incarnation of the master that said
+// so, read after the answer: a connection learns it before it carries its first
+// command, so a value never passes under the stamp of an earlier server.
+type Reply struct {
+	Raw   []byte // nil: nothing; empty: something that is not a string
+	Stamp envelope.ID
+}
+
+func (r Reply) Absent() bool { return r.Raw == nil }
+
+var notAString = []byte{}
+
+// news is what the result of an operation says about the server.
+type news int
+
+const (
+	none     news = iota // the caller gave up, or no connection was free on our side
+	answered             // whatever it answered
+	slow                 // it did not, in time
+	dead                 // it cannot be reached, or says that it cannot serve
+)
+
+func newsOf(ctx context.Context, err error) news {
+	var answer redis.Error
+	switch {
+	case err == nil, errors.Is(err, redis.Nil):
+		return answered
+	case errors.As(err, &answer):
+		for _, p := range []string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "NOAUTH", "WRONGPASS"} {
+			if strings.HasPrefix(answer.Error(), p) {
+				return dead
+			}
+		}
+		return answered
+	case ctx.Err() != nil, errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
+		return none // those that hold the connections will tell
+	case isTimeout(err):
+		return slow
+	}
+	return dead
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &t) && t.Timeout()
+}
+
+// moved tells that the slot of the key lives elsewhere: the command was not
+// executed, and its token is unspent.
+func moved(err error) bool {
+	var answer redis.Error
+	return errors.As(err, &answer) &&
+		(strings.HasPrefix(answer.Error(), "MOVED ") || strings.HasPrefix(answer.Error(), "ASK ") || strings.HasPrefix(answer.Error(), "TRYAGAIN"))
+}
+
+func wrongType(err error) bool {
+	var answer redis.Error
+	return errors.As(err, &answer) && strings.HasPrefix(answer.Error(), "WRONGTYPE")
+}

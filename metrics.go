@@ -1,0 +1,145 @@
+package tiercache
+
+import (
+	"time"
+
+	"github.com/tiercache/tiercache/internal/engine"
+)
+
+// CacheStats are one cache's counts since it was made. One Get or GetOrLoad is
+// one operation, and a hit or a miss:
+//
+//	Operations = Hits + Misses
+//	Hits       = MemoryHits + RedisHits
+//
+// They hold exactly while nothing runs. A call that was refused for its key, or
+// after Close, is none.
+type CacheStats struct {
+	Name string
+
+	Operations int64
+	Hits       int64 // answered from memory or Redis
+	Misses     int64 // answered by a load, one's own or one joined; or not at all
+	MemoryHits int64
+	RedisHits  int64
+	AbsentHits int64 // those of Hits whose answer was that there is no such thing
+
+	Loads      int64 // runs of a loader
+	LoadErrors int64 // those that ended in an error other than not-found
+	Coalesced  int64 // operations that joined another's read or load
+
+	FillsRefused int64 // loaded, and not stored: invalidated meanwhile
+	Rejected     int64 // found in Redis and not believed: foreign, damaged, undecodable
+	Errors       int64 // failed operations of Redis or of the codec
+
+	AverageTime time.Duration // of an operation; memory hits are timed by sampling
+}
+
+// HitRate is Hits as a share of Operations, from 0 to 1; 0 if there are none.
+func (s CacheStats) HitRate() float64 {
+	if s.Operations == 0 {
+		return 0
+	}
+	return float64(s.Hits) / float64(s.Operations)
+}
+
+// Stats are the counts of Tiers.
+type Stats struct {
+	Total  CacheStats   // of all caches
+	Caches []CacheStats // in the order in which they were made
+
+	KeyInvalidations     int64 // keys named to Invalidate or Delete
+	PatternInvalidations int64
+	Clears               int64
+
+	MemoryEntries   int64
+	MemoryBytes     int64 // with the overhead of each entry
+	MemoryEvictions int64
+}
+
+// Stats of everything since Open.
+func (t *Tiers) Stats() Stats {
+	var s Stats
+	var nanos float64
+	for _, c := range t.eng.Caches() {
+		one := cacheStats(c)
+		s.Caches = append(s.Caches, one)
+		s.Total.add(one)
+		nanos += float64(one.AverageTime) * float64(one.Operations)
+	}
+	if s.Total.Operations > 0 {
+		s.Total.AverageTime = time.Duration(nanos / float64(s.Total.Operations))
+	}
+	s.KeyInvalidations, s.PatternInvalidations, s.Clears = t.eng.Invalidations()
+	s.MemoryEntries, s.MemoryBytes, s.MemoryEvictions = t.eng.Memory()
+	return s
+}
+
+func (s *CacheStats) add(o CacheStats) {
+	s.Operations += o.Operations
+	s.Hits += o.Hits
+	s.Misses += o.Misses
+	s.MemoryHits += o.MemoryHits
+	s.RedisHits += o.RedisHits
+	s.AbsentHits += o.AbsentHits
+	s.Loads += o.Loads
+	s.LoadErrors += o.LoadErrors
+	s.Coalesced += o.Coalesced
+	s.FillsRefused += o.FillsRefused
+	s.Rejected += o.Rejected
+	s.Errors += o.Errors
+}
+
+func cacheStats(c *engine.Cache) CacheStats {
+	n := c.Counts()
+	hits := n.MemoryHits + n.RedisHits
+	return CacheStats{
+		Name:         c.Name(),
+		Operations:   hits + n.Misses,
+		Hits:         hits,
+		Misses:       n.Misses,
+		MemoryHits:   n.MemoryHits,
+		RedisHits:    n.RedisHits,
+		AbsentHits:   n.AbsentHits,
+		Loads:        n.Loads,
+		LoadErrors:   n.LoadErrors,
+		Coalesced:    n.Coalesced,
+		FillsRefused: n.FillsRefused,
+		Rejected:     n.Rejected,
+		Errors:       n.Errors,
+		AverageTime:  n.AverageTime,
+	}
+}
+
+// Health is what is known of the tiers without asking anybody.
+type Health struct {
+	Mode      string        // "memory", "single", "sentinel" or "cluster"
+	Connected bool          // every known master has answered, and is in use
+	Ping      time.Duration // the slowest master's last round trip
+	Queued    int           // invalidations that wait for Redis
+	Masters   []MasterHealth
+}
+
+// MasterHealth is one Redis master's.
+type MasterHealth struct {
+	Addr      string
+	Connected bool
+	Ping      time.Duration // 0: none yet
+
+	// Stamp names this life of the server: what an earlier one stored is not
+	// believed. Empty: the server does not say (INFO is refused), so a restart
+	// from an old snapshot goes unnoticed.
+	Stamp string
+}
+
+// Health tells the state of the tiers. It does not wait.
+func (t *Tiers) Health() Health {
+	mode, masters, queued := t.eng.Health()
+	h := Health{Mode: mode, Queued: queued, Connected: len(masters) > 0}
+	for _, m := range masters {
+		h.Masters = append(h.Masters, MasterHealth(m))
+		h.Connected = h.Connected && m.Connected
+		h.Ping = max(h.Ping, m.Ping)
+	}
+	return h
+}

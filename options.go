@@ -1,0 +1,127 @@
+package tiercache
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Options of one Cache. Name and TTL are required. The zero value of every
+// other field is its default; a value that makes no sense is an error of New
+// that names the field.
+type Options[T any] struct {
+	// Name tells the caches of one Tiers apart, in statistics, in Clear, and in
+	// every value in Redis. Required, unique in these Tiers. Services that share
+	// values use the same name, and the same codec.
+	Name string
+
+	// KeyPrefix is what every key of this cache begins with, "user:" say; another
+	// key is an error. It narrows what Clear has to look through. Default: none.
+	KeyPrefix string
+
+	// TTL is how long a value may be served, counted from when its load ended.
+	// Required.
+	TTL time.Duration
+
+	// MemoryTTL is how long memory may serve a value without asking Redis, if
+	// that is shorter than TTL. Default: TTL. With Redis, never more than 5 s:
+	// until then another node's invalidation may not be noticed.
+	MemoryTTL time.Duration
+
+	// NegativeTTL is how long "no such thing" may be served. Default: 30 s.
+	// Negative: it is not cached.
+	NegativeTTL time.Duration
+
+	// LoadTimeout ends a load: its context is cancelled, and everybody who waits
+	// gets a *LoadTimeoutError, even if the loader does not care. Default: 10 s.
+	LoadTimeout time.Duration
+
+	// Jitter shortens each TTL by a random share of up to this much, so that what
+	// was stored together does not expire together. Below 1. Default: 0.1.
+	// Negative: none.
+	Jitter float64
+
+	// Codec encodes values for Redis. Default: encoding/json; []byte and string
+	// are stored as they are.
+	Codec Codec[T]
+
+	// TTLOf gives the TTL of a value, in place of TTL and WithTTL. Zero or less:
+	// the value is returned and not stored. Optional.
+	TTLOf func(T) time.Duration
+
+	// NotFound recognises errors of a loader that mean the same as ErrNotFound,
+	// sql.ErrNoRows say. It is also asked by errors.Is whether a cached absence
+	// is the error it is compared with. Optional.
+	NotFound func(error) bool
+
+	// Clone copies a value. With it every caller has his own, and may change it.
+	// Without it values are shared: callers must not mutate them, nor what they
+	// refer to.
+	Clone func(T) T
+
+	// Cost is what a value takes in memory, in bytes. Default: the size of its
+	// encoding, which memory-only Tiers have to make for it.
+	Cost func(T) int64
+}
+
+const (
+	defaultNegativeTTL = 30 * time.Second
+	defaultLoadTimeout = 10 * time.Second
+	defaultJitter      = 0.1
+)
+
+// checked returns o with its defaults in place, or what is wrong with it.
+func (o Options[T]) checked() (Options[T], error) {
+	bad := func(field, format string, args ...any) (Options[T], error) {
+		return o, fmt.Errorf("tiercache: Options.%s %s (cache %q)", field, fmt.Sprintf(format, args...), o.Name)
+	}
+	switch {
+	case o.Name == "":
+		return o, errors.New("tiercache: Options.Name is empty")
+	case len(o.KeyPrefix) > 0 && o.KeyPrefix[0] == '~':
+		return bad("KeyPrefix", "%q begins with \"~\", which is reserved", o.KeyPrefix)
+	case o.TTL == 0:
+		return bad("TTL", "is missing")
+	case o.TTL < time.Millisecond:
+		return bad("TTL", "is %v, want at least 1ms", o.TTL)
+	case o.MemoryTTL < 0:
+		return bad("MemoryTTL", "is negative: %v", o.MemoryTTL)
+	case o.NegativeTTL > 0 && o.NegativeTTL < time.Millisecond:
+		return bad("NegativeTTL", "is %v, want at least 1ms", o.NegativeTTL)
+	case o.LoadTimeout < 0:
+		return bad("LoadTimeout", "is negative: %v", o.LoadTimeout)
+	case o.Jitter >= 1 || math.IsNaN(o.Jitter):
+		return bad("Jitter", "is %v, want less than 1", o.Jitter)
+	}
+	if o.NegativeTTL == 0 {
+		o.NegativeTTL = defaultNegativeTTL
+	}
+	if o.LoadTimeout == 0 {
+		o.LoadTimeout = defaultLoadTimeout
+	}
+	if o.Jitter == 0 {
+		o.Jitter = defaultJitter
+	}
+	o.Jitter = max(0, o.Jitter)
+	return o, nil
+}
+
+// CallOption changes one call.
+type CallOption struct {
+	also  []string
+	ttl   time.Duration
+	fresh bool
+}
+
+// Also names further keys under which the same value is found, a user's e-mail
+// beside his id. One load fills them all. An invalidation of one says nothing
+// about the others: name them all.
+func Also(keys ...string) CallOption { return CallOption{also: keys} }
+
+// WithTTL takes the place of Options.TTL for the value this call stores. Zero or
+// less changes nothing.
+func WithTTL(d time.Duration) CallOption { return CallOption{ttl: d} }
+
+// Fresh keeps this call from being answered by memory: Redis is asked.
+func Fresh() CallOption { return CallOption{fresh: true} }

@@ -1,0 +1,131 @@
+package tiercache
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tiercache/tiercache/internal/engine"
+	"github.com/tiercache/tiercache/internal/remote"
+)
+
+// Config of Tiers. The zero Config is memory only.
+type Config struct {
+	// Redis is a *redis.Client (one server, or Sentinel) or a
+	// *redis.ClusterClient. Its options are copied: the library opens connections
+	// of its own with deadlines of its own, and never uses or changes yours,
+	// except that the dialer of a Sentinel client asks its Sentinels. Nil: memory
+	// only.
+	Redis redis.UniversalClient
+
+	// Prefix is put before every key in Redis. Required with Redis; it ends in
+	// ":" and has no glob characters (*?[]\^) or braces.
+	Prefix string
+
+	// MemoryBytes bounds what the memory tier holds, for all caches of these
+	// Tiers together. Default: 64 MiB.
+	MemoryBytes int64
+
+	// ReadTimeout is the longest that one read from Redis may take, WriteTimeout
+	// one write. What takes longer is given up, and the loader asked instead.
+	// Defaults: 50 ms and 100 ms.
+	ReadTimeout  time.Duration
+	WriteTimeout time.Duration
+
+	// SummaryEvery writes a line of statistics to Logger after every so many
+	// operations. Default: never.
+	SummaryEvery int
+
+	// Logger gets a line when Redis goes out of use and comes back. Default: none.
+	Logger *slog.Logger
+}
+
+const (
+	defaultMemoryBytes  = 64 << 20
+	defaultReadTimeout  = 50 * time.Millisecond
+	defaultWriteTimeout = 100 * time.Millisecond
+)
+
+// Tiers are a process's memory and its Redis, shared by every Cache made from
+// them. One per process is the rule. Safe for concurrent use.
+type Tiers struct {
+	eng *engine.Engine
+}
+
+// Open returns at once, also if Redis is down: it is used as soon as it answers.
+// A Config that makes no sense is an error that names the field.
+func Open(cfg Config) (*Tiers, error) {
+	cfg, err := cfg.checked()
+	if err != nil {
+		return nil, err
+	}
+	eng, err := engine.Open(engine.Config{
+		Prefix:       cfg.Prefix,
+		MemoryBytes:  cfg.MemoryBytes,
+		SummaryEvery: cfg.SummaryEvery,
+		Logger:       cfg.Logger,
+		Remote:       remote.Config{Client: cfg.Redis, Read: cfg.ReadTimeout, Write: cfg.WriteTimeout},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("tiercache: Config.Redis: %w", err)
+	}
+	return &Tiers{eng: eng}, nil
+}
+
+// Close ends loads that run (their callers get ErrClosed), sends what the
+// journal still has if Redis answers, and frees everything. It returns an error
+// if invalidations never reached Redis, or if loaders that ignore their context
+// still run. Closing again returns the same.
+func (t *Tiers) Close() error { return t.eng.Close() }
+
+func (c Config) checked() (Config, error) {
+	bad := func(field, format string, args ...any) (Config, error) {
+		return c, fmt.Errorf("tiercache: Config.%s %s", field, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case c.MemoryBytes < 0:
+		return bad("MemoryBytes", "is negative: %d", c.MemoryBytes)
+	case c.ReadTimeout < 0:
+		return bad("ReadTimeout", "is negative: %v", c.ReadTimeout)
+	case c.WriteTimeout < 0:
+		return bad("WriteTimeout", "is negative: %v", c.WriteTimeout)
+	case c.SummaryEvery < 0:
+		return bad("SummaryEvery", "is negative: %d", c.SummaryEvery)
+	}
+	if c.Redis != nil {
+		if err := checkPrefix(c.Prefix); err != nil {
+			return bad("Prefix", "%v", err)
+		}
+	}
+	if c.MemoryBytes == 0 {
+		c.MemoryBytes = defaultMemoryBytes
+	}
+	if c.ReadTimeout == 0 {
+		c.ReadTimeout = defaultReadTimeout
+	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = defaultWriteTimeout
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+// checkPrefix: a glob character would make every scan match foreign keys, a
+// brace would put every key into one slot of a cluster.
+func checkPrefix(p string) error {
+	switch {
+	case p == "":
+		return errors.New("is missing: it keeps this service's keys apart from others'")
+	case !strings.HasSuffix(p, ":"):
+		return fmt.Errorf("%q does not end in \":\"", p)
+	case strings.ContainsAny(p, `*?[]\^{}`):
+		return fmt.Errorf("%q has one of the characters *?[]\\^{}", p)
+	}
+	return nil
+}
