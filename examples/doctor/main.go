@@ -1,0 +1,141 @@
+// Command doctor looks at the Redis that the environment names the way
+// tiercache would use it, and says what is in the way: whether it answers, what
+// it is, how long a round trip takes, and which commands the user may not run.
+// It exits with 1 if the library could not work there.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/tiercache/tiercache"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "doctor:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	f := flag.NewFlagSet("doctor", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	prefix := f.String("prefix", "demo:", "of the test key, as the service's; users are often allowed one prefix only")
+	timeout := f.Duration("timeout", 10*time.Second, "for everything together")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if f.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	defer cancel()
+
+	cfg, err := tiercache.FromEnv()
+	if err != nil {
+		return err
+	}
+	if cfg.Redis == nil {
+		return errors.New("the environment names no Redis: set REDIS_URL, or REDIS_HOST and what goes with it")
+	}
+	defer func() { err = errors.Join(err, cfg.Redis.Close()) }()
+	client, ok := cfg.Redis.(*redis.Client)
+	if !ok {
+		return fmt.Errorf("bug: FromEnv made a %T", cfg.Redis)
+	}
+	// FromEnv's client has go-redis's patience, in which a deadline does not end
+	// a read and a refused connection is tried for seconds.
+	opts := *client.Options()
+	opts.ContextTimeoutEnabled, opts.MaxRetries, opts.DialerRetries = true, -1, 1
+	patient := redis.NewClient(&opts)
+	defer func() { err = errors.Join(err, patient.Close()) }()
+	d := doctor{client: patient, key: *prefix + "doctor:" + rand.Text(), out: stdout}
+
+	// Options.Addr is host and port; user and password are other fields.
+	fmt.Fprintf(stdout, "address      %s, database %d, TLS %s\n", opts.Addr, opts.DB, yesNo(opts.TLSConfig != nil))
+	if err := patient.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("Redis does not answer: %w", err)
+	}
+	d.server(ctx)
+	cfg.Prefix = *prefix
+	return errors.Join(d.library(ctx, cfg), d.roundTrips(ctx), d.permissions(ctx))
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+type doctor struct {
+	client *redis.Client
+	key    string
+	out    io.Writer
+}
+
+// server prints what the server says of itself. A server that may not be asked
+// is not at fault here: permissions reports it.
+func (d doctor) server(ctx context.Context) {
+	info, err := d.client.Info(ctx).Result()
+	if err != nil {
+		fmt.Fprintf(d.out, "server       does not say: %v\n", err)
+		return
+	}
+	field := func(name string) string {
+		for line := range strings.Lines(info) {
+			if v, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
+				return v
+			}
+		}
+		return "unknown"
+	}
+	name := "redis"
+	if v := field("server_name"); v != "unknown" { // forks say who they are
+		name = v
+	}
+	fmt.Fprintf(d.out, "server       %s\nversion      %s\nmode         %s, %s\n", name, field("redis_version"), field("redis_mode"), field("role"))
+	if policy := field("maxmemory_policy"); policy != "unknown" {
+		fmt.Fprintf(d.out, "eviction     %s, maxmemory %s\n", policy, field("maxmemory_human"))
+	}
+}
+
+// library opens the cache itself and prints what it makes of the server: a
+// stored value must be found, which takes a lease, a fill and a read.
+func (d doctor) library(ctx context.Context, cfg tiercache.Config) (err error) {
+	tiers, err := tiercache.Open(cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tiers.Close()) }()
+	cache, err := tiercache.New(tiers, tiercache.Options[string]{Name: "doctor", TTL: time.Minute})
+	if err != nil {
+		return err
+	}
+	key := strings.TrimPrefix(d.key, cfg.Prefix) + ":value"
+	if err := cache.Set(ctx, key, "well"); err != nil {
+		return fmt.Errorf("the library cannot store a value: %w", err)
+	}
+	if _, _, err := cache.Get(ctx, key); err != nil {
+		return fmt.Errorf("the library cannot read its value: %w", err)
+	}
+	stored, err := d.client.Exists(ctx, d.key+":value").Result()
+	if err == nil && stored == 0 {
+		err = errors.New("the library's value did not reach Redis")
+	}
+	h := tiers.Health()
+	fmt.Fprintf(d.out, "tiercache    mode %s, connected %s, value stored %s\n", h.Mode, yesNo(h.Connected), yesNo(stored == 1))
+	for _, m := range h.Masters {
+		fmt.Fprintf(d.out, "stamp        %s\n", m.Stamp)
+	}
+	return errors.Join(err, cache.Delete(ctx, key))
+}

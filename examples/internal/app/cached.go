@@ -1,0 +1,168 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/tiercache/tiercache"
+	"github.com/tiercache/tiercache/examples/internal/auth"
+	"github.com/tiercache/tiercache/examples/internal/store"
+	"github.com/tiercache/tiercache/keys"
+)
+
+// How long answers may be kept. Every change invalidates what it changed, so
+// these bound only what changes by itself: ranges that end now, and counts of
+// inquiries that another program writes.
+const (
+	profileTTL   = 5 * time.Minute
+	usersTTL     = 5 * time.Minute
+	inquiriesTTL = 2 * time.Minute
+	workloadTTL  = 5 * time.Minute
+
+	workloadTimeout = 30 * time.Second // a year is added up in seconds, on a busy machine in many
+)
+
+// cached answers from the cache and loads from the database.
+type cached struct {
+	db        direct
+	tiers     *tiercache.Tiers
+	profiles  *tiercache.Cache[store.Profile]
+	users     *tiercache.Cache[store.UserList]
+	inquiries *tiercache.Cache[store.InquiryPage]
+	workloads *tiercache.Cache[store.Workload]
+	zero      baseline
+}
+
+func newCached(db *store.Store, tiers *tiercache.Tiers) (*cached, error) {
+	c := &cached{db: direct{db}, tiers: tiers}
+	unknown := func(err error) bool { return errors.Is(err, store.ErrNotFound) }
+	var errs [4]error
+	c.profiles, errs[0] = tiercache.New(tiers, tiercache.Options[store.Profile]{
+		Name: "profiles", KeyPrefix: "user:", TTL: profileTTL, NotFound: unknown})
+	c.users, errs[1] = tiercache.New(tiers, tiercache.Options[store.UserList]{
+		Name: "users", KeyPrefix: "users:", TTL: usersTTL})
+	c.inquiries, errs[2] = tiercache.New(tiers, tiercache.Options[store.InquiryPage]{
+		Name: "inquiries", KeyPrefix: "inquiries:", TTL: inquiriesTTL, LoadTimeout: workloadTimeout})
+	c.workloads, errs[3] = tiercache.New(tiers, tiercache.Options[store.Workload]{
+		Name: "workloads", KeyPrefix: "analytics:workload:", TTL: workloadTTL, LoadTimeout: workloadTimeout})
+	return c, errors.Join(errs[:]...)
+}
+
+// changed carries a profile that must not be stored, as an error, which never is.
+type changed struct{ profile store.Profile }
+
+func (changed) Error() string { return errOutdated.Error() }
+
+// Profile caches under both of the user's keys. The e-mail comes from the
+// token and may be outdated; stored under it, the profile would be found by the
+// address's next owner. So a load that finds another e-mail stores nothing. Its
+// callers, who may have joined it with a newer token, look at what it found.
+func (c *cached) Profile(ctx context.Context, who auth.Claims) (store.Profile, error) {
+	id := strconv.FormatInt(who.ID, 10)
+	p, err := c.profiles.GetOrLoad(ctx, keys.User(id), func(ctx context.Context) (store.Profile, error) {
+		p, err := c.db.Store.Profile(ctx, who.ID)
+		if err == nil && p.Email != who.Email {
+			return store.Profile{}, changed{p}
+		}
+		return p, err
+	}, tiercache.Also(keys.UserByEmail(who.Email)))
+	var other changed
+	if errors.As(err, &other) {
+		p, err = other.profile, nil
+	}
+	if errors.Is(err, tiercache.ErrNotFound) {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return store.Profile{}, err
+	}
+	return current(p, who)
+}
+
+func (c *cached) Users(ctx context.Context, role store.Role) (store.UserList, error) {
+	key := keys.UsersAll()
+	if role != "" {
+		key = keys.UsersByRole(string(role))
+	}
+	return c.users.GetOrLoad(ctx, key, func(ctx context.Context) (store.UserList, error) { return c.db.Users(ctx, role) })
+}
+
+// Inquiries has the viewer's role and id in the key: nobody's list is ever
+// found by somebody else, nor by himself in another role.
+func (c *cached) Inquiries(ctx context.Context, v store.Viewer, f store.Filter) (store.InquiryPage, error) {
+	key := keys.Inquiries(string(v.Role), strconv.FormatInt(v.ID, 10), filters(f))
+	return c.inquiries.GetOrLoad(ctx, key, func(ctx context.Context) (store.InquiryPage, error) { return c.db.Inquiries(ctx, v, f) })
+}
+
+// filters leaves out what does not filter, so that ?page=1 and nothing are one entry.
+func filters(f store.Filter) keys.Filters {
+	set := keys.Filters{}
+	add := func(name, value, none string) {
+		if value != none {
+			set[name] = []string{value}
+		}
+	}
+	add("status", f.Status, "")
+	add("priority", f.Priority, "")
+	add("category", f.Category, "")
+	add("q", f.Text, "")
+	add("page", strconv.Itoa(f.Page), "1")
+	add("limit", strconv.Itoa(f.Limit), strconv.Itoa(defaultLimit))
+	return set
+}
+
+func (c *cached) Workload(ctx context.Context, name string) (store.Workload, error) {
+	return c.workloads.GetOrLoad(ctx, keys.Workload(name), func(ctx context.Context) (store.Workload, error) { return c.db.Workload(ctx, name) })
+}
+
+// UserChanged clears the user's keys, under the old and the new e-mail (which
+// may have been somebody else's before), and the lists that show him.
+func (c *cached) UserChanged(ctx context.Context, before, after store.User) error {
+	_, err := c.tiers.Invalidate(ctx,
+		tiercache.Key(keys.User(strconv.FormatInt(after.ID, 10))),
+		tiercache.Key(keys.UserByEmail(before.Email)),
+		tiercache.Key(keys.UserByEmail(after.Email)),
+		tiercache.Key(keys.UsersAll()),
+		tiercache.Key(keys.UsersByRole(string(after.Role))),
+	)
+	return err
+}
+
+// InquiryCreated clears what counts or lists the new inquiry: the lists of who
+// asked, of the agent it went to and of those who see everything; the two
+// people's profiles, by id and e-mail; and the analytics, whose every range
+// ends now. Everybody else's entries stay.
+func (c *cached) InquiryCreated(ctx context.Context, q store.Inquiry) error {
+	user, agent := strconv.FormatInt(q.UserID, 10), strconv.FormatInt(q.AgentID, 10)
+	targets := []tiercache.Target{
+		tiercache.Pattern(keys.InquiriesOf(string(store.RoleUser), user)),
+		tiercache.Pattern(keys.InquiriesOf(string(store.RoleAgent), agent)),
+		tiercache.Pattern(keys.InquiriesOfRole(string(store.RoleAdmin))),
+		tiercache.Pattern(keys.InquiriesOfRole(string(store.RoleSuperuser))),
+		tiercache.Key(keys.User(user)),
+		tiercache.Key(keys.User(agent)),
+	}
+	for name := range store.Ranges {
+		targets = append(targets, tiercache.Key(keys.Workload(name)))
+	}
+	emails, lookup := c.db.Emails(ctx, q.UserID, q.AgentID)
+	for _, email := range emails {
+		targets = append(targets, tiercache.Key(keys.UserByEmail(email)))
+	}
+	if lookup != nil { // rather too many than a stale one
+		targets = append(targets, tiercache.Pattern(keys.UserByEmailPattern()))
+	}
+	_, err := c.tiers.Invalidate(ctx, targets...)
+	return errors.Join(lookup, err)
+}
+
+func (c *cached) Health() tiercache.Health { return c.tiers.Health() }
+
+// Clear drops every cached value and starts the statistics anew.
+func (c *cached) Clear(ctx context.Context) error {
+	err := errors.Join(c.profiles.Clear(ctx), c.users.Clear(ctx), c.inquiries.Clear(ctx), c.workloads.Clear(ctx))
+	c.zero.set(c.total())
+	return err
+}

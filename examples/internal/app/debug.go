@@ -1,0 +1,25 @@
+package app
+
+import (
+	"net/http"
+
+	"github.com/tiercache/tiercache/examples/internal/store"
+)
+
+// Counters is the body of GET /debug/counters, which a load test takes
+// differences of.
+type Counters struct {
+	Database store.Counters `json:"database"`
+	Cache    counts         `json:"cache"`
+}
+
+// Sub takes earlier counters off, so that what is left happened since.
+func (c *Counters) Sub(earlier Counters) {
+	c.Database.Queries -= earlier.Database.Queries
+	c.Database.Execs -= earlier.Database.Execs
+	c.Cache.add(earlier.Cache, -1)
+}
+
+func (a *App) counters(w http.ResponseWriter, _ *http.Request) error {
+	return respond(w, http.StatusOK, Counters{Database: a.store.Counters(), Cache: a.source.Counts()})
+}

@@ -1,0 +1,34 @@
+package app
+
+import (
+	"context"
+
+	"github.com/tiercache/tiercache"
+	"github.com/tiercache/tiercache/examples/internal/auth"
+	"github.com/tiercache/tiercache/examples/internal/store"
+)
+
+// direct answers from the database alone.
+type direct struct{ *store.Store }
+
+func (d direct) Profile(ctx context.Context, who auth.Claims) (store.Profile, error) {
+	p, err := d.Store.Profile(ctx, who.ID)
+	if err != nil {
+		return store.Profile{}, err
+	}
+	return current(p, who)
+}
+
+// current returns the profile if it is still that of the claims' account.
+func current(p store.Profile, who auth.Claims) (store.Profile, error) {
+	if p.Email != who.Email || p.Role != who.Role {
+		return store.Profile{}, errOutdated
+	}
+	return p, nil
+}
+
+func (direct) UserChanged(context.Context, store.User, store.User) error { return nil }
+func (direct) InquiryCreated(context.Context, store.Inquiry) error       { return nil }
+func (direct) Counts() counts                                            { return counts{} }
+func (direct) Health() tiercache.Health                                  { return tiercache.Health{Mode: "off"} }
+func (direct) Clear(context.Context) error                               { return nil }

@@ -1,0 +1,177 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tiercache/tiercache/examples/internal/auth"
+	"github.com/tiercache/tiercache/examples/internal/store"
+)
+
+type session struct {
+	Token   string     `json:"token,omitempty"`
+	Expires *time.Time `json:"expires,omitempty"`
+	User    store.User `json:"user"`
+}
+
+func (a *App) session(u store.User) session {
+	token, expires := a.signer.Sign(u)
+	return session{Token: token, Expires: &expires, User: u}
+}
+
+// login reads the database, not the cache: a password's hash has no business in
+// Redis, and a login must see the password as it is now.
+func (a *App) login(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Email    string `json:"email"`
+		Password string `json:"password"`
+	}
+	if err := readJSON(w, r, &body); err != nil {
+		return err
+	}
+	if body.Email == "" || body.Password == "" {
+		return badRequest("email and password are needed")
+	}
+	u, hash, err := a.store.Credentials(r.Context(), strings.ToLower(body.Email))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	ok, err := a.passwords.Check(r.Context(), hash, body.Password)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return httpError{http.StatusUnauthorized, "wrong e-mail or password"}
+	}
+	return respond(w, http.StatusOK, a.session(u))
+}
+
+func (a *App) me(w http.ResponseWriter, r *http.Request, who auth.Claims) error {
+	if _, err := params(r); err != nil {
+		return err
+	}
+	p, err := a.source.Profile(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	return respond(w, http.StatusOK, p)
+}
+
+// patchMe changes name and e-mail. A changed e-mail makes the caller's token
+// outdated, so the answer carries a new one.
+func (a *App) patchMe(w http.ResponseWriter, r *http.Request, who auth.Claims) error {
+	var body struct{ Name, Email *string }
+	if err := readJSON(w, r, &body); err != nil {
+		return err
+	}
+	if body.Name == nil && body.Email == nil {
+		return badRequest("name or email is needed")
+	}
+	if body.Name != nil {
+		if err := text("name", *body.Name, maxName); err != nil {
+			return err
+		}
+	}
+	if body.Email != nil {
+		address, err := email(*body.Email)
+		if err != nil {
+			return err
+		}
+		body.Email = &address
+	}
+	var before, after store.User
+	err := a.change(r, func(ctx context.Context) (tell func(context.Context) error, err error) {
+		before, after, err = a.store.UpdateUser(ctx, who.ID, body.Name, body.Email)
+		if after.ID == 0 || errors.Is(err, store.ErrEmailTaken) {
+			return nil, err
+		}
+		return func(ctx context.Context) error { return a.source.UserChanged(ctx, before, after) }, err
+	})
+	if err != nil {
+		return err
+	}
+	answer := session{User: after}
+	if before.Email != after.Email {
+		answer = a.session(after)
+	}
+	return respond(w, http.StatusOK, answer)
+}
+
+func (a *App) users(w http.ResponseWriter, r *http.Request, _ auth.Claims) error {
+	got, err := params(r, "role")
+	if err != nil {
+		return err
+	}
+	role := store.Role(got["role"])
+	if role != "" && !slices.Contains(store.Roles, role) {
+		return badRequest("role is none of USER, AGENT, ADMIN, SUPERUSER")
+	}
+	list, err := a.source.Users(r.Context(), role)
+	if err != nil {
+		return err
+	}
+	return respond(w, http.StatusOK, list)
+}
+
+func (a *App) inquiries(w http.ResponseWriter, r *http.Request, who auth.Claims) error {
+	f, err := inquiryFilter(r)
+	if err != nil {
+		return err
+	}
+	page, err := a.source.Inquiries(r.Context(), store.Viewer{ID: who.ID, Role: who.Role}, f)
+	if err != nil {
+		return err
+	}
+	return respond(w, http.StatusOK, page)
+}
+
+func (a *App) postInquiry(w http.ResponseWriter, r *http.Request, who auth.Claims) error {
+	var body struct{ Category, Priority, Subject string }
+	if err := readJSON(w, r, &body); err != nil {
+		return err
+	}
+	if body.Priority == "" {
+		body.Priority = "normal"
+	}
+	if !slices.Contains(store.Categories, body.Category) {
+		return badRequest("category is none of %s", strings.Join(store.Categories, ", "))
+	}
+	if !slices.Contains(store.Priorities, body.Priority) {
+		return badRequest("priority is none of %s", strings.Join(store.Priorities, ", "))
+	}
+	if err := text("subject", body.Subject, maxSubject); err != nil {
+		return err
+	}
+	var made store.Inquiry
+	err := a.change(r, func(ctx context.Context) (tell func(context.Context) error, err error) {
+		made, err = a.store.CreateInquiry(ctx, who.ID, body.Category, body.Priority, body.Subject)
+		if made.AgentID == 0 { // failed before anything was written
+			return nil, err
+		}
+		return func(ctx context.Context) error { return a.source.InquiryCreated(ctx, made) }, err
+	})
+	if err != nil {
+		return err
+	}
+	return respond(w, http.StatusCreated, made)
+}
+
+func (a *App) workload(w http.ResponseWriter, r *http.Request, _ auth.Claims) error {
+	got, err := params(r, "range")
+	if err != nil {
+		return err
+	}
+	name := got["range"]
+	if _, ok := store.Ranges[name]; !ok {
+		return badRequest("range is none of 7d, 30d, 90d, 365d")
+	}
+	load, err := a.source.Workload(r.Context(), name)
+	if err != nil {
+		return err
+	}
+	return respond(w, http.StatusOK, load)
+}
