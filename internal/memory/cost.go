@@ -62,11 +62,25 @@ func (c *Cache[M]) onEvict(e *ristretto.Item[*Item[M]]) {
 
 // Len returns the number of items, those past their deadline and not yet freed
 // included.
-func (c *Cache[M]) Len() int { return int(c.items.Load()) }
+func (c *Cache[M]) Len() int {
+	c.settleNow()
+	return int(c.items.Load())
+}
 
 // Bytes returns what they cost together, at most the budget given to New but for
 // items that are on their way in or out.
-func (c *Cache[M]) Bytes() int64 { return c.bytes.Load() }
+func (c *Cache[M]) Bytes() int64 {
+	c.settleNow()
+	return c.bytes.Load()
+}
+
+// settleNow brings the account up to date, if the cache is open.
+func (c *Cache[M]) settleNow() {
+	if at, open := c.gate.enter(); open {
+		c.settleAll()
+		c.gate.leave(at)
+	}
+}
 
 // Evictions returns how many items had to go to make room for others. Deleted,
 // overwritten, refused and expired ones do not count.

@@ -39,7 +39,7 @@ func TestTheBudgetIsInBytes(t *testing.T) {
 	assert.LessOrEqual(t, c.Bytes(), int64(budget))
 	assert.Positive(t, c.Evictions())
 
-	used := heap() - before - 300<<10
+	used := heap() - before - 400<<10
 	t.Logf("%d items cost %d bytes and take %d", c.Len(), c.Bytes(), used)
 	assert.Less(t, used, int64(budget*5/4), "within a quarter of the budget, beside the fixed part")
 	runtime.KeepAlive(c)
@@ -88,6 +88,9 @@ func TestUpdatesKeepToTheBudget(t *testing.T) {
 				if got := c.Get(it.Hash, it.Key); !stored && got != nil {
 					t.Errorf("%s was refused and is there", it.Key)
 				}
+				if n%8 == 0 {
+					c.settleAll()
+				}
 			}
 		})
 	}
@@ -115,6 +118,7 @@ func TestTheAccountIsThatOfWhatIsStored(t *testing.T) {
 		})
 	}
 	all.Wait()
+	c.settleAll()
 	var items int
 	var bytes int64
 	c.r.IterValues(func(it *Item[int]) bool {

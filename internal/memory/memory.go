@@ -15,10 +15,14 @@
 //
 // # Concurrency
 //
-// Everything is safe for concurrent use. One mutex per stripe of hashes is held
-// by Set, Delete and the sweep around what they do in ristretto, so that the
-// changes of one key are in one order; Get takes none of them. Ristretto calls
-// back (see account) without knowing of stripes: nothing called back takes one.
+// Everything is safe for concurrent use. Ristretto is written by one goroutine
+// at a time, in batches, see settle.go. Until a change has arrived there it
+// stands in the overlay of its stripe, where Get looks first: that makes it
+// visible at once, without anybody waiting for ristretto's worker, which costs
+// two changes of goroutine, as much as half a round trip to a local Redis.
+//
+// Lock order: settling, then a stripe. Ristretto calls back (see account)
+// without knowing of either: nothing called back takes one.
 //
 // # Time
 //
@@ -61,8 +65,6 @@ type Item[M any] struct {
 	Meta M
 }
 
-const stripes = 256
-
 // Cache is a set of items that together cost no more than a budget.
 type Cache[M any] struct {
 	r        *ristretto.Cache[uint64, *Item[M]]
@@ -70,16 +72,15 @@ type Cache[M any] struct {
 	maxBytes int64
 	overhead int64 // of one item, beside key and Size
 
-	// stripes[h%stripes] orders every change of the items whose hash is h. It
-	// also bounds what waits in ristretto's set buffer: whoever holds one has at
-	// most three entries there, which is far from the 32,768 that make ristretto
-	// drop a Set, or silently the cost of an update.
-	stripes [stripes]sync.Mutex
+	stripes  [stripes]stripe[M]
+	settling sync.Mutex // held by whoever writes to ristretto
+	dirty    atomic.Bool
+	wake     chan struct{} // dirty became true
 
 	gate  gate
 	close sync.Once
-	stop  chan struct{} // closed to end the sweep
-	swept chan struct{} // closed by the sweep when it has ended
+	stop  chan struct{} // closed to end the goroutines
+	wg    sync.WaitGroup
 
 	// What ristretto holds, or has been handed and not answered for.
 	items, bytes atomic.Int64
@@ -87,7 +88,7 @@ type Cache[M any] struct {
 }
 
 // New returns a cache whose items cost at most maxBytes together. The process
-// needs more than that: 3 to 6 % for the counters of the policy, and 300 KiB.
+// needs more than that: 3 to 6 % for the counters of the policy, and 400 KiB.
 // now is a monotonic clock in nanoseconds, that of the deadlines. A maxBytes
 // below 1 or a missing clock is an error. The cache has goroutines until Close.
 func New[M any](maxBytes int64, now func() int64) (*Cache[M], error) {
@@ -101,8 +102,8 @@ func New[M any](maxBytes int64, now func() int64) (*Cache[M], error) {
 		now:      now,
 		maxBytes: maxBytes,
 		overhead: overhead[M](),
+		wake:     make(chan struct{}, 1),
 		stop:     make(chan struct{}),
-		swept:    make(chan struct{}),
 	}
 	r, err := ristretto.NewCache(&ristretto.Config[uint64, *Item[M]]{
 		NumCounters:        counters(maxBytes),
@@ -120,7 +121,8 @@ func New[M any](maxBytes int64, now func() int64) (*Cache[M], error) {
 		return nil, fmt.Errorf("memory: %w", err)
 	}
 	c.r = r
-	go c.sweep()
+	c.wg.Go(c.sweep)
+	c.wg.Go(c.settle)
 	return c, nil
 }
 
@@ -131,7 +133,7 @@ func (c *Cache[M]) Get(hash uint64, key string) *Item[M] {
 	if !open {
 		return nil
 	}
-	it, _ := c.r.Get(hash)
+	it := c.get(hash)
 	c.gate.leave(at)
 	if it == nil || it.Key != key {
 		return nil
@@ -139,9 +141,28 @@ func (c *Cache[M]) Get(hash uint64, key string) *Item[M] {
 	return it
 }
 
-// Set stores an item in the place of any other of its key. False says that the
-// policy found it less worth keeping than the others, that it is larger than the
-// budget, or that the cache is closed: then nothing is stored for the key.
+// get looks into the overlay, then into ristretto. A change that this look at
+// the overlay does not find, because it has just been settled, is in ristretto.
+func (c *Cache[M]) get(hash uint64) *Item[M] {
+	s := &c.stripes[hash%stripes]
+	if s.n.Load() != 0 {
+		s.mu.Lock()
+		at := s.findLocked(hash)
+		if at >= 0 {
+			it := s.pending[at].it
+			s.mu.Unlock()
+			return it
+		}
+		s.mu.Unlock()
+	}
+	it, _ := c.r.Get(hash)
+	return it
+}
+
+// Set stores an item in the place of any other of its key. The policy may find
+// it less worth keeping than the others: then it goes soon, as if evicted, and
+// nothing older comes back. False says that it is larger than the budget, or
+// that the cache is closed: then nothing is stored for the key.
 func (c *Cache[M]) Set(it *Item[M]) bool {
 	if it.Size < 0 {
 		panic(fmt.Sprintf("bug: memory: an item of %d bytes", it.Size))
@@ -151,45 +172,14 @@ func (c *Cache[M]) Set(it *Item[M]) bool {
 		return false
 	}
 	defer c.gate.leave(at)
-	mu := &c.stripes[it.Hash%stripes]
-	mu.Lock()
-	defer mu.Unlock()
-
+	// Not left to ristretto: it takes an update of any size, and the sum of the
+	// cost could overflow.
 	if it.Size > c.maxBytes-c.overhead-int64(len(it.Key)) {
-		// Not left to ristretto: it takes an update of any size, and the sum of
-		// the cost could overflow.
-		c.remove(it.Hash)
+		c.change(it.Hash, nil)
 		return false
 	}
-	stored := c.put(it)
-	if stored && c.r.RemainingCost() < 0 {
-		// Ristretto makes room for a new key, never for an update: keys that are
-		// there and grow would pass the budget and stay. So the one that passed
-		// it comes in again as a new key. Until it has, a Get misses.
-		c.r.Del(it.Hash)
-		stored = c.put(it)
-	}
-	return stored
-}
-
-// put hands the item to ristretto and says whether it is there. If not, neither
-// is another of its hash. The stripe is held.
-//
-// Set's own answer says little: it is true for an item that the policy refuses,
-// and for an update of an item that is being evicted at that moment, which takes
-// the new one along. Wait ends when the policy has seen the item; what is stored
-// then is this very pointer, or it was refused or evicted.
-func (c *Cache[M]) put(it *Item[M]) bool {
-	c.enters(it)
-	if !c.r.Set(it.Hash, it, c.cost(it)) {
-		c.onExit(it)
-	}
-	c.r.Wait()
-	got, _ := c.r.Get(it.Hash)
-	if got != nil && got != it {
-		c.remove(it.Hash)
-	}
-	return got == it
+	c.change(it.Hash, it)
+	return true
 }
 
 // Delete removes the item of a key and says whether there was one. An item of
@@ -200,23 +190,7 @@ func (c *Cache[M]) Delete(hash uint64, key string) bool {
 		return false
 	}
 	defer c.gate.leave(at)
-	mu := &c.stripes[hash%stripes]
-	mu.Lock()
-	defer mu.Unlock()
-
-	if it, _ := c.r.Get(hash); it == nil || it.Key != key {
-		return false
-	}
-	c.remove(hash)
-	return true
-}
-
-// remove takes out what is stored under a hash. The stripe is held, and every
-// Set under it has waited, so no insertion is under way that could bring an item
-// back. The Wait is for the bound on the set buffer, not for the readers.
-func (c *Cache[M]) remove(hash uint64) {
-	c.r.Del(hash)
-	c.r.Wait()
+	return c.changeIf(hash, nil, func(it *Item[M]) bool { return it != nil && it.Key == key })
 }
 
 // Close frees everything and ends the goroutines before it returns. Afterwards
@@ -225,8 +199,11 @@ func (c *Cache[M]) remove(hash uint64) {
 func (c *Cache[M]) Close() {
 	c.close.Do(func() {
 		close(c.stop)
-		<-c.swept
+		c.wg.Wait()
 		c.gate.shut()
 		c.r.Close()
+		for i := range c.stripes {
+			c.stripes[i].pending = nil
+		}
 	})
 }

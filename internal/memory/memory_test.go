@@ -129,6 +129,9 @@ func TestReadersNeverSeeADeletedItem(t *testing.T) {
 	}
 	for n := 1; n <= 3_000; n++ {
 		c.Set(item(key, n))
+		if n%3 == 0 {
+			c.settleAll() // so that deletions meet items wherever they are
+		}
 		c.Delete(h, key)
 		dead.Store(int64(n))
 	}
@@ -157,6 +160,9 @@ func TestReadersNeverSeeAnOlderItemThanTheLastSet(t *testing.T) {
 	}
 	for n := 1; n <= 3_000; n++ {
 		c.Set(item(key, n))
+		if n%3 == 0 {
+			go c.settleAll()
+		}
 		set.Store(int64(n))
 	}
 	done.Store(true)
@@ -311,7 +317,10 @@ func TestASetThatIsRefusedLeavesNothingOfItsKey(t *testing.T) {
 	}
 	t.Run("by the policy, for its size", func(t *testing.T) {
 		c := open(t, budget)
-		assert.False(t, c.put(sized("k", budget))) // Set would not have asked
+		it := sized("k", budget) // Set would not have asked
+		c.apply(it.Hash, it)
+		c.r.Wait()
+		c.confirm(it)
 		assert.Nil(t, get(c, "k"))
 		assert.Zero(t, c.Len())
 		assert.Zero(t, c.Bytes())
@@ -321,14 +330,15 @@ func TestASetThatIsRefusedLeavesNothingOfItsKey(t *testing.T) {
 		var taken, refused int
 		set := func(key string) {
 			it := sized(key, 512)
-			want := it
-			if c.Set(it) {
+			require.True(t, c.Set(it))
+			require.Same(t, it, get(c, key), "until the policy has seen it")
+			c.settleAll()
+			if got := get(c, key); got == it {
 				taken++
 			} else {
 				refused++
-				want = nil
+				require.Nil(t, got)
 			}
-			require.Same(t, want, get(c, key))
 		}
 		for n := range 300 {
 			set(fmt.Sprint("old", n))

@@ -7,8 +7,6 @@ const (
 	// sweepShare bounds what sweeping costs a cache so large that one pass is
 	// long: for each second of it, at least so many seconds until the next.
 	sweepShare = 100
-	// sweepBatch removals may wait in ristretto's set buffer, see Cache.stripes.
-	sweepBatch = 1024
 )
 
 // sweep frees what is past its deadline, until Close.
@@ -20,7 +18,6 @@ const (
 // ristretto's worker, and 32 bytes more for each item. Ristretto holds a shard
 // of 1/256 of the items read-locked for its part of the pass.
 func (c *Cache[M]) sweep() {
-	defer close(c.swept)
 	timer := time.NewTimer(sweepEvery)
 	defer timer.Stop()
 	var due []*Item[M]
@@ -40,6 +37,7 @@ func (c *Cache[M]) sweep() {
 
 // expired appends the items whose deadline is past to due.
 func (c *Cache[M]) expired(now int64, due []*Item[M]) []*Item[M] {
+	c.settleAll()
 	c.r.IterValues(func(it *Item[M]) (stop bool) {
 		if it.Deadline != 0 && it.Deadline < now {
 			due = append(due, it)
@@ -49,22 +47,14 @@ func (c *Cache[M]) expired(now int64, due []*Item[M]) []*Item[M] {
 	return due
 }
 
-// free removes those of the items that are still stored. Meanwhile a key may
-// have been set again; under the stripe the comparison holds until the removal.
+// free removes those of the items that are still stored: meanwhile a key may
+// have been set again.
 func (c *Cache[M]) free(due []*Item[M]) {
-	for i, it := range due {
+	for _, it := range due {
 		if c.stopped() {
 			return
 		}
-		mu := &c.stripes[it.Hash%stripes]
-		mu.Lock()
-		if got, _ := c.r.Get(it.Hash); got == it {
-			c.r.Del(it.Hash)
-		}
-		mu.Unlock()
-		if i%sweepBatch == sweepBatch-1 {
-			c.r.Wait()
-		}
+		c.changeIf(it.Hash, nil, func(got *Item[M]) bool { return got == it })
 	}
 }
 
