@@ -48,21 +48,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return errors.New("the environment names no Redis: set REDIS_URL, or REDIS_HOST and what goes with it")
 	}
 	defer func() { err = errors.Join(err, cfg.Redis.Close()) }()
-	client, ok := cfg.Redis.(*redis.Client)
+	given, ok := cfg.Redis.(*redis.Client)
 	if !ok {
 		return fmt.Errorf("bug: FromEnv made a %T", cfg.Redis)
 	}
-	// FromEnv's client has go-redis's patience, in which a deadline does not end
-	// a read and a refused connection is tried for seconds.
-	opts := *client.Options()
+	// With go-redis's defaults a deadline does not end a read, and a refused
+	// connection is tried again for seconds.
+	opts := *given.Options()
 	opts.ContextTimeoutEnabled, opts.MaxRetries, opts.DialerRetries = true, -1, 1
-	patient := redis.NewClient(&opts)
-	defer func() { err = errors.Join(err, patient.Close()) }()
-	d := doctor{client: patient, key: *prefix + "doctor:" + rand.Text(), out: stdout}
+	client := redis.NewClient(&opts)
+	defer func() { err = errors.Join(err, client.Close()) }()
+	d := doctor{client: client, key: *prefix + "doctor:" + rand.Text(), out: stdout}
 
 	// Options.Addr is host and port; user and password are other fields.
 	fmt.Fprintf(stdout, "address      %s, database %d, TLS %s\n", opts.Addr, opts.DB, yesNo(opts.TLSConfig != nil))
-	if err := patient.Ping(ctx).Err(); err != nil {
+	if err := client.Ping(ctx).Err(); err != nil {
 		return fmt.Errorf("Redis does not answer: %w", err)
 	}
 	d.server(ctx)

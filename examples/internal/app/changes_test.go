@@ -63,6 +63,8 @@ func TestAChangedEmailClearsBothAddressesAndOutdatesTheToken(t *testing.T) {
 	i := service(t)
 	user := i.who(store.RoleUser, 1)
 	get[store.Profile](i, "/api/users/me", user)
+	// What the new address's last owner may have left behind.
+	require.NoError(t, i.redis.Set("test:"+keys.UserByEmail("moved@example.com"), "anything"))
 	s := want[session](i, http.StatusOK, "PATCH", "/api/users/me", user.token, map[string]string{"email": "Moved@Example.com"})
 	require.NotEmpty(t, s.Token)
 	for _, key := range []string{keys.User(strconv.FormatInt(user.ID, 10)), keys.UserByEmail(user.Email), keys.UserByEmail("moved@example.com")} {
@@ -117,6 +119,11 @@ func TestANewInquiryShowsAtOnceAndClearsNoOthersEntries(t *testing.T) {
 
 	made := want[store.Inquiry](i, http.StatusCreated, "POST", "/api/inquiries", user.token,
 		map[string]string{"category": "billing", "subject": "Is this seen at once?"})
+
+	for _, p := range all {
+		changed := p.ID == user.ID || p.ID == made.AgentID
+		assert.Equal(t, !changed, i.redis.Exists("test:"+keys.UserByEmail(p.Email)), "%s by e-mail", p.Email)
+	}
 
 	// Untouched: another user, the other agents, the users' list.
 	untouched := i.queries(func() {
