@@ -1,0 +1,179 @@
+package tiercache_test
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/ristretto/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tiercache/tiercache"
+	"github.com/tiercache/tiercache/internal/redistest"
+)
+
+// profile is about 1 kB of JSON, what a service's "me" route returns.
+type profile struct {
+	ID        int64             `json:"id"`
+	Name      string            `json:"name"`
+	Email     string            `json:"email"`
+	Role      string            `json:"role"`
+	CreatedAt time.Time         `json:"createdAt"`
+	Labels    map[string]string `json:"labels"`
+	Counts    []int             `json:"counts"`
+	About     string            `json:"about"`
+}
+
+var ann = profile{
+	ID: 42, Name: "Ann Example", Email: "ann@example.com", Role: "AGENT",
+	CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+	Labels:    map[string]string{"team": "north", "language": "en", "plan": "large"},
+	Counts:    []int{12, 0, 7, 31, 2, 5, 88, 1, 0, 3},
+	About:     string(make700()),
+}
+
+func make700() []byte {
+	b := make([]byte, 700)
+	for i := range b {
+		b[i] = 'a' + byte(i%26)
+	}
+	return b
+}
+
+func benchCache(b *testing.B, cfg tiercache.Config) *tiercache.Cache[profile] {
+	tiers, err := tiercache.Open(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = tiers.Close() })
+	c, err := tiercache.New(tiers, tiercache.Options[profile]{Name: "users", TTL: time.Hour})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return c
+}
+
+// BenchmarkMemoryHit sets a hit beside the floor: a bare ristretto Get of a
+// pointer that was stored with a TTL.
+func BenchmarkMemoryHit(b *testing.B) {
+	cache := benchCache(b, tiercache.Config{})
+	load := func(context.Context) (profile, error) { return ann, nil }
+	if _, err := cache.GetOrLoad(bg, "user:42", load); err != nil {
+		b.Fatal(err)
+	}
+	r, err := ristretto.NewCache(&ristretto.Config[string, *profile]{NumCounters: 1e6, MaxCost: 64 << 20, BufferItems: 64})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(r.Close)
+	r.SetWithTTL("user:42", &ann, 1, time.Hour)
+	r.Wait()
+
+	var sink *profile
+	b.Run("ristretto", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			sink, _ = r.Get("user:42")
+		}
+	})
+	_ = sink
+	b.Run("GetOrLoad", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := cache.GetOrLoad(bg, "user:42", load); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("GetOrLoad-capturing", func(b *testing.B) {
+		b.ReportAllocs()
+		var n int64
+		for b.Loop() {
+			n++
+			id := n
+			if _, err := cache.GetOrLoad(bg, "user:42", func(context.Context) (profile, error) { return profile{ID: id}, nil }); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("parallel/ristretto", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				_, _ = r.Get("user:42")
+			}
+		})
+	})
+	b.Run("parallel/GetOrLoad", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				_, _ = cache.GetOrLoad(bg, "user:42", load)
+			}
+		})
+	})
+}
+
+// BenchmarkRedisHit sets a hit in Redis beside go-redis GET plus json decode.
+func BenchmarkRedisHit(b *testing.B) {
+	addr := redistest.Start(b).Addr()
+	bare := redis.NewClient(&redis.Options{Addr: addr})
+	b.Cleanup(func() { _ = bare.Close() })
+	cache := benchCache(b, tiercache.Config{Redis: redis.NewClient(&redis.Options{Addr: addr}), Prefix: "b:"})
+	load := func(context.Context) (profile, error) { return ann, nil }
+	if _, err := cache.GetOrLoad(bg, "user:42", load); err != nil {
+		b.Fatal(err)
+	}
+	encoded, err := json.Marshal(ann)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := bare.Set(bg, "bare:user:42", encoded, time.Hour).Err(); err != nil {
+		b.Fatal(err)
+	}
+	fresh := tiercache.Fresh()
+	b.Run("go-redis", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			raw, err := bare.Get(bg, "bare:user:42").Bytes()
+			if err != nil {
+				b.Fatal(err)
+			}
+			var p profile
+			if err := json.Unmarshal(raw, &p); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("GetOrLoad", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := cache.GetOrLoad(bg, "user:42", load, fresh); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkColdKey is one key that nobody has, asked for by 1,000 goroutines at
+// once; it reports how many loads that took.
+func BenchmarkColdKey(b *testing.B) {
+	cache := benchCache(b, tiercache.Config{})
+	var loads atomic.Int64
+	n := 0
+	for b.Loop() {
+		n++
+		key := string(rune('a'+n%26)) + time.Now().String()
+		var wg sync.WaitGroup
+		for range 1000 {
+			wg.Go(func() {
+				_, _ = cache.GetOrLoad(bg, key, func(context.Context) (profile, error) { loads.Add(1); return ann, nil })
+			})
+		}
+		wg.Wait()
+	}
+	b.ReportMetric(float64(loads.Load())/float64(n), "loads/key")
+}
