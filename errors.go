@@ -6,15 +6,15 @@ var (
 	// ErrNotFound is for a loader to return, wrapped or not, when the source has
 	// no such thing. It is cached for Options.NegativeTTL, and GetOrLoad returns
 	// it for as long.
-	ErrNotFound = errs.NotFound
+	ErrNotFound = errs.ErrNotFound
 
 	// ErrClosed is returned by everything that is used after Tiers.Close, and by
 	// what Close interrupted.
-	ErrClosed = errs.Closed
+	ErrClosed = errs.ErrClosed
 
 	// ErrGoexit is returned when a loader ended its goroutine with
 	// runtime.Goexit, as t.FailNow does, instead of returning.
-	ErrGoexit = errs.Goexit
+	ErrGoexit = errs.ErrGoexit
 )
 
 // PanicError is returned, to every caller that waited for it, when a loader or

@@ -31,7 +31,7 @@ type Spec struct {
 	Decode func(src []byte) (any, error)
 
 	TTLOf    func(v any) time.Duration // nil: TTL
-	NotFound func(error) bool          // nil: only errs.NotFound
+	NotFound func(error) bool          // nil: only errs.ErrNotFound
 	Cost     func(v any) int64         // nil: size of the encoding
 }
 
@@ -147,17 +147,17 @@ func checkKey(key string) error {
 
 // isAbsent tells whether a loader's error says that there is no such thing.
 func (c *Cache) isAbsent(err error) bool {
-	return errors.Is(err, errs.NotFound) || c.spec.NotFound != nil && c.spec.NotFound(err)
+	return errors.Is(err, errs.ErrNotFound) || c.spec.NotFound != nil && c.spec.NotFound(err)
 }
 
 // absence is the error of a cached absence. It stands for the error that the
 // loader gave when it was cached, so what recognises that one recognises it.
 type absence struct{ c *Cache }
 
-func (a absence) Error() string { return errs.NotFound.Error() }
+func (a absence) Error() string { return errs.ErrNotFound.Error() }
 
 func (a absence) Is(target error) bool {
-	return target == errs.NotFound || a.c.spec.NotFound != nil && a.c.spec.NotFound(target)
+	return target == errs.ErrNotFound || a.c.spec.NotFound != nil && a.c.spec.NotFound(target)
 }
 
 // jittered is d less a random part, so that what was stored together does not

@@ -158,7 +158,7 @@ func (e *Engine) register(c *Cache) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed.Load() {
-		return errs.Closed
+		return errs.ErrClosed
 	}
 	if e.names[c.spec.Name] {
 		return fmt.Errorf("tiercache: Options.Name %q is taken by another cache of these Tiers", c.spec.Name)

@@ -33,7 +33,7 @@ type Report struct {
 //	pass | reader: sample, GET old | UNLINK | (no second pass) returns | reader: memory = old
 func (e *Engine) Invalidate(ctx context.Context, targets []Target) (Report, error) {
 	if e.closed.Load() {
-		return Report{}, errs.Closed
+		return Report{}, errs.ErrClosed
 	}
 	var keys []string
 	var patterns []Target
@@ -67,7 +67,7 @@ func (e *Engine) Invalidate(ctx context.Context, targets []Target) (Report, erro
 // Clear invalidates everything of one cache.
 func (c *Cache) Clear(ctx context.Context) (Report, error) {
 	if c.eng.closed.Load() {
-		return Report{}, errs.Closed
+		return Report{}, errs.ErrClosed
 	}
 	c.eng.kinds.clears.Add(1)
 	return c.eng.invalidatePattern(ctx, glob.Escape(c.spec.KeyPrefix)+"*", c), nil

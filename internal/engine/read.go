@@ -59,12 +59,12 @@ func (c *Cache) Get(ctx context.Context, key string, call Call) (value any, ok b
 	return value, err == nil, err
 }
 
-var errMiss = errs.NotFound
+var errMiss = errs.ErrNotFound
 
 // ask is one operation: it counts as one hit or one miss.
 func (c *Cache) ask(ctx context.Context, key string, load Loader, call Call) (any, error) {
 	if c.eng.closed.Load() {
-		return nil, errs.Closed
+		return nil, errs.ErrClosed
 	}
 	if err := c.checkKeys(key, call.Also); err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ import (
 // journal, and memory has the value.
 func (c *Cache) Set(ctx context.Context, key string, value any, call Call) error {
 	if c.eng.closed.Load() {
-		return errs.Closed
+		return errs.ErrClosed
 	}
 	if err := c.checkKeys(key, call.Also); err != nil {
 		return err

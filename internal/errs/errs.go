@@ -10,9 +10,9 @@ import (
 )
 
 var (
-	NotFound = errors.New("tiercache: not found")
-	Closed   = errors.New("tiercache: closed")
-	Goexit   = errors.New("tiercache: the loader ended its goroutine (runtime.Goexit) instead of returning")
+	ErrNotFound = errors.New("tiercache: not found")
+	ErrClosed   = errors.New("tiercache: closed")
+	ErrGoexit   = errors.New("tiercache: the loader ended its goroutine (runtime.Goexit) instead of returning")
 )
 
 // Panic is a recovered panic of code that the user gave.

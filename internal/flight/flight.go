@@ -42,14 +42,14 @@ type call[F any] struct {
 //
 // work's context has the values of the starter's and no deadline; it ends when
 // the last waiter has left, with context.Canceled, and at Close, with
-// errs.Closed as its cause. A panic in work is the error *errs.Panic, a Goexit
-// errs.Goexit, for every waiter. The error is nil, one of these, ctx's own, or
-// errs.Closed.
+// errs.ErrClosed as its cause. A panic in work is the error *errs.Panic, a Goexit
+// errs.ErrGoexit, for every waiter. The error is nil, one of these, ctx's own, or
+// errs.ErrClosed.
 func (g *Group[F]) Do(ctx context.Context, key string, work func(context.Context, *F)) (out *F, led bool, err error) {
 	g.mu.Lock()
 	if g.closed {
 		g.mu.Unlock()
-		return nil, false, errs.Closed
+		return nil, false, errs.ErrClosed
 	}
 	c := g.live[key]
 	if c == nil {
@@ -102,7 +102,7 @@ func (g *Group[F]) run(ctx context.Context, key string, c *call[F], work func(co
 		delete(g.running, c)
 		g.mu.Unlock()
 		c.cancel(nil)
-		if err == errs.Goexit { // DoChan's receivers would wait for ever
+		if err == errs.ErrGoexit { // DoChan's receivers would wait for ever
 			c.err = err
 			close(c.died)
 		}
@@ -157,7 +157,7 @@ func (g *Group[F]) Close() {
 	g.mu.Lock()
 	g.closed = true
 	for c := range g.running {
-		c.cancel(errs.Closed)
+		c.cancel(errs.ErrClosed)
 	}
 	g.mu.Unlock()
 	g.idle.Wait()

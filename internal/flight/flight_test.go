@@ -155,7 +155,7 @@ func TestAPanicAndAGoexitReachEveryWaiterAndTheNextCallRunsAgain(t *testing.T) {
 		},
 		"goexit": {
 			work:  func(context.Context, *int) { runtime.Goexit() },
-			check: func(t *testing.T, err error) { assert.Equal(t, errs.Goexit, err) },
+			check: func(t *testing.T, err error) { assert.Equal(t, errs.ErrGoexit, err) },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -228,9 +228,9 @@ func TestCloseCancelsWhatRunsWaitsForItAndRefusesTheRest(t *testing.T) {
 		began := time.Now()
 		g.Close()
 		assert.Equal(t, time.Second, time.Since(began))
-		assert.Equal(t, errs.Closed, <-cause)
+		assert.Equal(t, errs.ErrClosed, <-cause)
 		_, _, err := g.Do(bg, "k", nil)
-		assert.Equal(t, errs.Closed, err)
+		assert.Equal(t, errs.ErrClosed, err)
 		g.Close()
 	})
 }
@@ -280,5 +280,5 @@ func TestGoReportsResultPanicAndGoexit(t *testing.T) {
 	var p *errs.Panic
 	assert.ErrorAs(t, err, &p)
 	_, err = run(func() (int, error) { runtime.Goexit(); return 0, nil })
-	assert.Equal(t, errs.Goexit, err)
+	assert.Equal(t, errs.ErrGoexit, err)
 }

@@ -8,7 +8,7 @@ import (
 
 // Go runs fn, which may be anybody's code, on a goroutine of its own and calls
 // done there with its results. A panic becomes *errs.Panic and runtime.Goexit
-// errs.Goexit.
+// errs.ErrGoexit.
 func Go[T any](fn func() (T, error), done func(T, error)) {
 	go func() {
 		var (
@@ -32,7 +32,7 @@ func Go[T any](fn func() (T, error), done func(T, error)) {
 // error. Only Goexit gives nil: panic(nil) is a *runtime.PanicNilError.
 func recovered(r any) error {
 	if r == nil {
-		return errs.Goexit
+		return errs.ErrGoexit
 	}
 	return &errs.Panic{Value: r, Stack: debug.Stack()}
 }

@@ -1,7 +1,8 @@
 // Package redistest starts real redis-server processes for tests.
 //
 // A test that needs one is skipped, with the reason, where redis-server is not
-// on PATH; with TIERCACHE_REQUIRE_REDIS=1 in the environment it fails instead.
+// on PATH; with TIERCACHE_REQUIRE_REDIS=1 in the environment it fails instead,
+// with TIERCACHE_REQUIRE_REDIS=0 it is skipped in any case.
 // A server listens on a free loopback port, keeps its files in the test's
 // temporary directory, writes none unless told to, and is killed when the test
 // ends. It does not outlive the test binary, however that ends (on Linux).

@@ -104,6 +104,12 @@ func TestWithoutRedisServerATestSkipsUnlessItMustNot(t *testing.T) {
 	failed.run(func() { Start(failed) })
 	assert.Equal(t, "fatal", failed.verdict)
 	assert.Contains(t, failed.reason, "redis-server is not on PATH: ")
+
+	t.Setenv("TIERCACHE_REQUIRE_REDIS", "0")
+	off := &recorder{TB: t}
+	off.run(func() { Start(off) })
+	assert.Equal(t, "skip", off.verdict)
+	assert.Contains(t, off.reason, "TIERCACHE_REQUIRE_REDIS=0")
 }
 
 // recorder is a test whose end is noted.

@@ -128,6 +128,7 @@ func (r *routes) readLocked(ctx context.Context) ([]redis.ClusterSlot, error) {
 		if m.down.Load() {
 			continue
 		}
+		//lint:ignore SA1019 CLUSTER SHARDS, which is to replace it, needs Redis 7.
 		ranges, err := m.rdb.ClusterSlots(ctx).Result()
 		if err == nil {
 			return ranges, nil
@@ -138,6 +139,7 @@ func (r *routes) readLocked(ctx context.Context) ([]redis.ClusterSlot, error) {
 		o := r.plan.node
 		o.Addr = seed
 		c := redis.NewClient(failFast(o, dialTimeout, dialTimeout))
+		//lint:ignore SA1019 CLUSTER SHARDS, which is to replace it, needs Redis 7.
 		ranges, err := c.ClusterSlots(ctx).Result()
 		_ = c.Close()
 		if err == nil {

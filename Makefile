@@ -1,0 +1,42 @@
+.PHONY: help demo serve test test-race test-mini test-examples lint bench fuzz
+
+STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
+FUZZTIME ?= 20s
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: examples/bin ## the example service with the cache and without, measured; JSON=FILE keeps the figures
+	cd examples && bin/loadtest $(if $(JSON),-json $(abspath $(JSON))) $(DEMOFLAGS)
+
+serve: examples/bin ## the example service on http://127.0.0.1:8080
+	cd examples && bin/server
+
+.PHONY: examples/bin
+examples/bin:
+	cd examples && go build -o bin/ ./server ./loadtest ./doctor
+
+test: lint test-race test-mini test-examples ## everything: unit and integration, under 10 minutes on 2 cores
+
+test-race: ## the library with the race detector, on real servers where redis-server is on PATH
+	go test -race -timeout 8m ./...
+
+test-mini: ## the library on miniredis alone
+	TIERCACHE_REQUIRE_REDIS=0 go test -count=1 -timeout 5m ./...
+
+test-examples: ## the example service, load test and doctor
+	cd examples && go vet ./... && go test -timeout 5m ./...
+
+lint: ## gofmt, vet, staticcheck
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	go vet ./...
+	$(STATICCHECK) ./...
+	cd examples && $(STATICCHECK) ./...
+
+bench: ## each figure beside its floor, in the same run
+	go test -run '^$$' -bench . -benchmem -count 5 .
+
+fuzz: ## every fuzz target for FUZZTIME
+	@go list ./... | while read -r p; do \
+	  go test -list '^Fuzz' "$$p" | grep '^Fuzz' | while read -r f; do \
+	    echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) "$$p" || exit 1; done || exit 1; done
