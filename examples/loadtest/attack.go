@@ -31,14 +31,16 @@ type run struct {
 	late      []time.Duration // latencies of the first and the last third
 	finished  int             // responses that came within the time
 	took      time.Duration   // the time
-	lag       time.Duration   // how long after its time the last request was answered
+	slow      int             // responses that took longer than sustainedP99
 }
 
 // attack sends the sequence, from its start and round again if it is too short,
 // at rate requests per second for d: an open model, in which a request's time
 // does not depend on how the ones before it fare. A rate of 0 is a closed model
 // of that many workers, which measures capacity.
-func attack(ctx context.Context, base string, seq []request, rate float64, workers uint64, d time.Duration) run {
+//
+// With strict, it ends as soon as it is certain that the rate is not sustained.
+func attack(ctx context.Context, base string, seq []request, rate float64, workers uint64, d time.Duration, strict bool) run {
 	opts := []func(*vegeta.Attacker){
 		vegeta.Timeout(requestTimeout), vegeta.KeepAlive(true), vegeta.MaxBody(0),
 		vegeta.Connections(connections), vegeta.MaxConnections(connections),
@@ -63,6 +65,9 @@ func attack(ctx context.Context, base string, seq []request, rate float64, worke
 	c := collector{seq: seq, began: began, d: d, run: run{rate: rate, took: d}, visits: map[int]*visit{}}
 	for result := range attacker.Attack(targeter, pacer, d, "") {
 		c.add(result)
+		if strict && c.hopeless() {
+			attacker.Stop()
+		}
 	}
 	c.run.achieved = float64(c.run.requests) / d.Seconds()
 	return c.run
@@ -103,7 +108,9 @@ func (c *collector) add(r *vegeta.Result) {
 	if end <= c.d {
 		c.run.finished++
 	}
-	c.run.lag = max(c.run.lag, end-c.d)
+	if r.Latency > sustainedP99 {
+		c.run.slow++
+	}
 	switch at := r.Timestamp.Sub(c.began); {
 	case at < c.d/3:
 		c.run.early = append(c.run.early, r.Latency)
@@ -113,6 +120,12 @@ func (c *collector) add(r *vegeta.Result) {
 	q := c.seq[i%len(c.seq)]
 	c.run.latencies[q.route] = append(c.run.latencies[q.route], r.Latency)
 	c.page(i, r.Latency)
+}
+
+// hopeless reports that whatever comes, sustained will be false: a request has
+// failed, or more than one in a hundred of all that are to come were slow.
+func (c *collector) hopeless() bool {
+	return c.run.errors > 0 || float64(c.run.slow) > 0.01*c.run.rate*c.d.Seconds()+1
 }
 
 // page adds a request to the visit it belongs to, if any. A page's time is the

@@ -160,7 +160,7 @@ func TestAnAttackIsOpenUnlessItMeasuresCapacity(t *testing.T) {
 	defer srv.Close()
 	seq := sequence(1, 1000, people("user", 5), people("agent", 2))
 	time.AfterFunc(500*time.Millisecond, func() { close(hold) })
-	r := attack(context.Background(), srv.URL, seq, 200, 0, time.Second)
+	r := attack(context.Background(), srv.URL, seq, 200, 0, time.Second, false)
 	assert.Greater(t, most.Load(), int64(40), "none waited for the ones before")
 	assert.InDelta(t, 200, r.requests, 20)
 	assert.Zero(t, r.errors, r.firstErr)
@@ -171,15 +171,32 @@ func TestAnAttackIsOpenUnlessItMeasuresCapacity(t *testing.T) {
 	}
 
 	most.Store(0)
-	r = attack(context.Background(), srv.URL, seq, 0, 3, 200*time.Millisecond)
+	r = attack(context.Background(), srv.URL, seq, 0, 3, 200*time.Millisecond, false)
 	assert.LessOrEqual(t, most.Load(), int64(3))
 	assert.Positive(t, r.finished)
 
 	fail.Store(1)
-	r = attack(context.Background(), srv.URL, seq, 100, 0, 300*time.Millisecond)
+	r = attack(context.Background(), srv.URL, seq, 100, 0, 300*time.Millisecond, false)
 	assert.Positive(t, r.errors)
 	assert.Contains(t, r.firstErr, "500")
 	assert.Error(t, failed(context.Background(), r))
+}
+
+func TestAStrictAttackEndsWhenItsRateIsCertainlyNotSustained(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	defer srv.Close()
+	began := time.Now()
+	r := attack(context.Background(), srv.URL, sequence(1, 100, people("user", 5), people("agent", 2)), 50, 0, time.Minute, true)
+	assert.Less(t, time.Since(began), 30*time.Second)
+	assert.Positive(t, r.errors)
+	assert.False(t, r.sustained())
+
+	slow := collector{run: run{rate: 100}, d: 10 * time.Second} // 1,000 to come
+	slow.run.slow = 11
+	assert.False(t, slow.hopeless(), "still within one in a hundred, rounding included")
+	slow.run.slow = 12
+	assert.True(t, slow.hopeless())
 }
 
 // sample is figures in which every promise is kept.

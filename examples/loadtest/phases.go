@@ -56,14 +56,14 @@ func (c config) without(ctx context.Context, f *figures, seq []request, progress
 		return err
 	}
 	say(progress, "without the cache: measuring capacity, %v", c.times.capacity)
-	full := attack(ctx, srv.base, seq, 0, capacityWorkers, c.times.capacity)
+	full := attack(ctx, srv.base, seq, 0, capacityWorkers, c.times.capacity, false)
 	f.capacity = float64(full.finished) / full.took.Seconds()
 	if err := failed(ctx, full); err != nil {
 		return err
 	}
 	rate := f.capacity * capacityShare
 	say(progress, "without the cache: %v at %.1f requests/s, %.0f %% of %.1f", c.times.steady, rate, 100*capacityShare, f.capacity)
-	f.before, err = c.phase(ctx, srv, seq, rate)
+	f.before, err = c.phase(ctx, srv, seq, rate, false)
 	return err
 }
 
@@ -80,7 +80,7 @@ func (c config) with(ctx context.Context, f *figures, seq []request, progress io
 		return err
 	}
 	say(progress, "cold cache: the same requests for %v at the same rate", c.times.steady)
-	if f.cold, err = c.phase(ctx, srv, seq, f.before.rate); err != nil {
+	if f.cold, err = c.phase(ctx, srv, seq, f.before.rate, false); err != nil {
 		return err
 	}
 	searching, err := srv.counters(ctx)
@@ -89,7 +89,7 @@ func (c config) with(ctx context.Context, f *figures, seq []request, progress io
 	}
 	say(progress, "warm cache: searching the highest sustained rate, %d × %v at most", c.times.steps, c.times.step)
 	rate := search(c.times.steps, func(rate float64) bool {
-		r := attack(ctx, srv.base, seq, rate, 0, c.times.step)
+		r := attack(ctx, srv.base, seq, rate, 0, c.times.step, true)
 		say(progress, "  %6.0f requests/s: p50 %v, p99 %v, sustained: %v", rate, percentile(r.all(), 50), percentile(r.all(), 99), r.sustained())
 		return r.sustained()
 	})
@@ -107,7 +107,7 @@ func (c config) with(ctx context.Context, f *figures, seq []request, progress io
 func (c config) warm(ctx context.Context, f *figures, srv *child, seq []request, rate float64, progress io.Writer) (err error) {
 	for try := 1; ; try++ {
 		say(progress, "warm cache: %v at %.0f requests/s", c.times.steady, rate)
-		f.warm, err = c.phase(ctx, srv, seq, rate)
+		f.warm, err = c.phase(ctx, srv, seq, rate, try < warmTries)
 		f.highest = f.warm.achieved
 		if ctx.Err() != nil || f.warm.sustained() || try == warmTries {
 			return err
@@ -123,12 +123,12 @@ const (
 )
 
 // phase attacks and takes the difference of the server's counters.
-func (c config) phase(ctx context.Context, srv *child, seq []request, rate float64) (p phase, err error) {
+func (c config) phase(ctx context.Context, srv *child, seq []request, rate float64, strict bool) (p phase, err error) {
 	start, err := srv.counters(ctx)
 	if err != nil {
 		return p, err
 	}
-	p.run = attack(ctx, srv.base, seq, rate, 0, c.times.steady)
+	p.run = attack(ctx, srv.base, seq, rate, 0, c.times.steady, strict)
 	if err := failed(ctx, p.run); err != nil {
 		return p, err
 	}

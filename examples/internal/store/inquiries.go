@@ -23,7 +23,7 @@ func (s *Store) Inquiries(ctx context.Context, v Viewer, f Filter) (InquiryPage,
 	default:
 		and(`user_id = ?`, v.ID)
 	}
-	for _, c := range []struct{ column, value string }{{"status", f.Status}, {"priority", f.Priority}, {"category", f.Category}} {
+	for _, c := range []struct{ column, value string }{{"priority", f.Priority}, {"category", f.Category}} {
 		if c.value != "" {
 			and(c.column+` = ?`, c.value)
 		}
@@ -31,16 +31,25 @@ func (s *Store) Inquiries(ctx context.Context, v Viewer, f Filter) (InquiryPage,
 	if f.Text != "" {
 		and(`subject LIKE ? ESCAPE '\'`, `%`+strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(f.Text)+`%`)
 	}
-	condition := ``
-	if len(where) > 0 {
-		condition = ` WHERE ` + strings.Join(where, ` AND `)
+	page := InquiryPage{Items: []Inquiry{}, Page: f.Page, Limit: f.Limit, ByStatus: map[string]int64{}}
+	if err := s.each(ctx, `SELECT status, count(*) FROM inquiries`+all(where)+` GROUP BY status`, args, func(scan func(...any) error) error {
+		var status string
+		var n int64
+		if err := scan(&status, &n); err != nil {
+			return err
+		}
+		page.ByStatus[status] = n
+		if f.Status == "" || f.Status == status {
+			page.Total += n
+		}
+		return nil
+	}); err != nil {
+		return InquiryPage{}, err
 	}
-
-	page := InquiryPage{Items: []Inquiry{}, Page: f.Page, Limit: f.Limit}
-	if err := s.reads.QueryRowContext(ctx, `SELECT count(*) FROM inquiries`+condition, args...).Scan(&page.Total); err != nil {
-		return InquiryPage{}, fmt.Errorf("store: inquiries: %w", err)
+	if f.Status != "" {
+		and(`status = ?`, f.Status)
 	}
-	rows, err := s.reads.QueryContext(ctx, `SELECT `+inquiryColumns+` FROM inquiries`+condition+
+	rows, err := s.reads.QueryContext(ctx, `SELECT `+inquiryColumns+` FROM inquiries`+all(where)+
 		` ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?`, append(args, f.Limit, (f.Page-1)*f.Limit)...)
 	if err != nil {
 		return InquiryPage{}, fmt.Errorf("store: inquiries: %w", err)
@@ -60,6 +69,14 @@ func (s *Store) Inquiries(ctx context.Context, v Viewer, f Filter) (InquiryPage,
 		return InquiryPage{}, fmt.Errorf("store: inquiries: %w", err)
 	}
 	return page, nil
+}
+
+// all is the clause that requires every condition.
+func all(conditions []string) string {
+	if len(conditions) == 0 {
+		return ``
+	}
+	return ` WHERE ` + strings.Join(conditions, ` AND `)
 }
 
 // CreateInquiry stores an open inquiry of the user and assigns it to an agent,

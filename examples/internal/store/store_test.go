@@ -66,6 +66,23 @@ func TestFiltersNarrowAndPagesDoNotOverlap(t *testing.T) {
 	assert.Positive(t, total)
 }
 
+func TestTheTabsOfAListTellTheTotalsOfItsStatuses(t *testing.T) {
+	t.Parallel()
+	s, ctx, agent := open(t, small), context.Background(), account(t, RoleAgent, 1)
+	whole, err := s.Inquiries(ctx, agent, Filter{Category: "refund", Page: 1, Limit: 1})
+	require.NoError(t, err)
+	var sum int64
+	for _, status := range Statuses {
+		one, err := s.Inquiries(ctx, agent, Filter{Category: "refund", Status: status, Page: 1, Limit: 1})
+		require.NoError(t, err)
+		assert.Equal(t, whole.ByStatus, one.ByStatus)
+		assert.Equal(t, whole.ByStatus[status], one.Total)
+		sum += one.Total
+	}
+	assert.Equal(t, whole.Total, sum)
+	assert.Positive(t, sum)
+}
+
 func TestATextFilterIsNoPattern(t *testing.T) {
 	t.Parallel()
 	s, ctx := open(t, small), context.Background()

@@ -94,11 +94,14 @@ type Filter struct {
 }
 
 // InquiryPage is one page of a list and the number of rows in all its pages.
+// ByStatus is what Total would be for each status, the other filters being as
+// they are: the figures on a list's tabs.
 type InquiryPage struct {
-	Items []Inquiry `json:"items"`
-	Page  int       `json:"page"`
-	Limit int       `json:"limit"`
-	Total int64     `json:"total"`
+	Items    []Inquiry        `json:"items"`
+	Page     int              `json:"page"`
+	Limit    int              `json:"limit"`
+	Total    int64            `json:"total"`
+	ByStatus map[string]int64 `json:"byStatus"`
 }
 
 // UserList is the newest users of one role, or of all, and how many there are.
