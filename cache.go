@@ -2,6 +2,7 @@ package tiercache
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/tiercache/tiercache/internal/engine"
@@ -20,6 +21,9 @@ func New[T any](tiers *Tiers, opts Options[T]) (*Cache[T], error) {
 	o, err := opts.checked()
 	if err != nil {
 		return nil, err
+	}
+	if tiers == nil {
+		return nil, errors.New("tiercache: New needs Tiers, not nil")
 	}
 	codec, name := codecOf(o.Codec)
 	spec := engine.Spec{

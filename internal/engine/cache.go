@@ -160,11 +160,15 @@ func (a absence) Is(target error) bool {
 	return target == errs.ErrNotFound || a.c.spec.NotFound != nil && a.c.spec.NotFound(target)
 }
 
+// shortest is the shortest life that Redis can give a key. What is to live for
+// less is not stored.
+const shortest = time.Millisecond
+
 // jittered is d less a random part, so that what was stored together does not
 // expire together.
 func (c *Cache) jittered(d time.Duration) time.Duration {
 	if most := time.Duration(float64(d) * c.spec.Jitter); most > 0 {
-		d -= rand.N(most)
+		d = max(shortest, d-rand.N(most))
 	}
 	return d
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -39,8 +40,10 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 				return
 			case err != nil:
 				c.counts.errors.Add(1)
-				failed = true
-				continue
+				c.loadAlone(ctx, out, hash, key, load, call)
+				// The lease may stand for all that, and would keep others waiting.
+				_, _ = e.remote.Release(context.WithoutCancel(ctx), rkey, lease)
+				return
 			case standing.Absent():
 				first := hold{key: key, hash: hash, rkey: rkey, lease: lease, v: out.v}
 				c.loadLeased(ctx, out, c.holdAlso(ctx, first, call.Also), load, call)
@@ -126,13 +129,24 @@ func (c *Cache) judge(out *outcome, rkey string, reply remote.Reply) verdict {
 	}
 	if h.Kind == envelope.Absent {
 		out.absent = true
-	} else if out.value, err = c.spec.Decode(b.Payload); err != nil {
+	} else if out.value, err = c.decode(b.Payload); err != nil {
 		c.counts.rejected.Add(1)
 		return refused
 	}
 	out.source, out.standing = fromRedis, true
 	out.fresh, out.size = b.FreshUntil, len(b.Payload)
 	return usable
+}
+
+// decode makes a panic of the codec an error: bytes that it cannot take are a
+// miss like any other, or the key would fail until they expire.
+func (c *Cache) decode(payload []byte) (value any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			value, err = nil, fmt.Errorf("tiercache: panic in Decode: %v", r)
+		}
+	}()
+	return c.spec.Decode(payload)
 }
 
 // keepRead puts what was read from Redis into memory, for no longer than it has

@@ -60,12 +60,12 @@ func (c *Cache) loadUnstored(ctx context.Context, out *outcome, key string, load
 func (c *Cache) loadLeased(ctx context.Context, out *outcome, holds []hold, load Loader, call Call) {
 	l, ok := c.run(ctx, out, holds[0].key, load, call, func() {
 		for _, h := range holds {
-			if _, err := c.eng.remote.Renew(ctx, h.rkey, h.lease, leaseTime); err != nil {
+			if _, err := c.eng.remote.Renew(ctx, h.rkey, h.lease, leaseTime); err != nil && ctx.Err() == nil {
 				c.counts.errors.Add(1)
 			}
 		}
 	})
-	if !ok || l.ttl < time.Millisecond {
+	if !ok || l.ttl <= 0 {
 		// The answer of release is the judge of a value that is not stored, as
 		// that of fill is of one that is.
 		out.standing = c.release(ctx, holds)
@@ -217,9 +217,10 @@ func (c *Cache) prepare(l *loaded, call Call) (err error) {
 	if c.spec.TTLOf != nil {
 		ttl = c.spec.TTLOf(l.value)
 	}
-	if l.ttl = c.jittered(ttl); l.ttl <= 0 {
+	if ttl < shortest {
 		return nil
 	}
+	l.ttl = c.jittered(ttl)
 	if c.eng.remote != nil || c.spec.Cost == nil {
 		if l.payload, err = c.spec.Encode(nil, l.value); err != nil {
 			l.ttl = 0

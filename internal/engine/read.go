@@ -146,8 +146,8 @@ func (c *Cache) read(ctx context.Context, out *outcome, hash uint64, key string,
 	rkey := e.prefix + key
 	reply, err := e.remote.Get(ctx, rkey)
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
+	case remote.Over(ctx) != nil:
+		return remote.Over(ctx)
 	case err != nil:
 		c.counts.errors.Add(1)
 		out.failed = true

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -23,6 +24,9 @@ type plan struct {
 // Close, do not matter here, with one exception: a Sentinel client's dialer asks
 // its Sentinels, through connections of its own.
 func planOf(client redis.UniversalClient) (plan, error) {
+	if v := reflect.ValueOf(client); v.Kind() == reflect.Pointer && v.IsNil() {
+		return plan{}, fmt.Errorf("a nil %T; give none at all for memory only", client)
+	}
 	switch c := client.(type) {
 	case *redis.Client:
 		p := plan{mode: "single", node: *c.Options()}

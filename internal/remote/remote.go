@@ -123,15 +123,16 @@ func (r *Remote) Get(ctx context.Context, key string) (Reply, error) {
 func (r *Remote) Acquire(ctx context.Context, key string, lease, reject []byte, life time.Duration) (won bool, standing Reply, err error) {
 	err = r.on(ctx, key, r.cfg.Write, func(ctx context.Context, m *master) error {
 		v, err := acquireScript.Run(ctx, m.rdb, []string{key}, lease, life.Milliseconds(), reject).Result()
-		if err != nil {
-			return err
-		}
-		if raw, ok := v.(string); ok {
+		raw, stands := v.(string)
+		switch {
+		case err == redis.Nil: // it expired while the script looked, as servers before 7 allow
+			standing, err = Reply{Raw: notAString, Stamp: m.stamp()}, nil
+		case stands:
 			standing = Reply{Raw: []byte(raw), Stamp: m.stamp()}
-		} else {
+		case err == nil:
 			won = true
 		}
-		return nil
+		return err
 	})
 	return won, standing, err
 }

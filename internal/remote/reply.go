@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -36,6 +37,19 @@ const (
 	dead                 // it cannot be reached, or says that it cannot serve
 )
 
+// Over is the reason why the caller waits no more, nil if he does. The deadline
+// of ctx is that of the socket too, which may tell first: by a timeout that is
+// news of the caller and not of the server.
+func Over(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if at, ok := ctx.Deadline(); ok && !time.Now().Before(at) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
 func newsOf(ctx context.Context, err error) news {
 	var answer redis.Error
 	switch {
@@ -48,7 +62,7 @@ func newsOf(ctx context.Context, err error) news {
 			}
 		}
 		return answered
-	case ctx.Err() != nil, errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
+	case Over(ctx) != nil, errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
 		return none // those that hold the connections will tell
 	case isTimeout(err):
 		return slow
