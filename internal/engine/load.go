@@ -146,6 +146,7 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 	type result struct {
 		loaded
 		err, encode error
+		crashed     bool // panic or Goexit
 	}
 	got := make(chan result, 1)
 	var r result
@@ -166,7 +167,7 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 		return r, nil
 	}, func(r result, err error) {
 		if err != nil {
-			r.err = err
+			r.err, r.crashed = err, true
 		}
 		got <- r
 		c.eng.running.Add(-1)
@@ -179,18 +180,22 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 		defer t.Stop()
 		ticks = t.C
 	}
-wait:
-	for {
+	for waiting := true; waiting; {
 		select {
 		case r = <-got:
-			break wait
+			waiting = false
 		case <-ticks:
 			tick()
 		case <-lctx.Done():
-			if r.err = context.Cause(ctx); r.err == nil {
-				r.err = &errs.LoadTimeout{Key: key, After: c.spec.LoadTimeout}
-			}
-			break wait
+			r.err = lctx.Err()
+			waiting = false
+		}
+	}
+	// What a loader says once its context has ended is about that; which of the
+	// two is noticed first must not matter.
+	if r.err != nil && !r.absent && !r.crashed && lctx.Err() != nil {
+		if r.err = context.Cause(ctx); r.err == nil {
+			r.err = &errs.LoadTimeout{Key: key, After: c.spec.LoadTimeout}
 		}
 	}
 	out.value, out.absent, out.err = r.value, r.absent, r.err
