@@ -14,8 +14,8 @@ const (
 )
 
 // people lays out who has which id: superusers first, then admins, agents and
-// everyone else. People lays it out the same way for whoever needs the ids
-// without asking the database, such as a load generator.
+// everyone else. It takes no database to know, so that a load generator can
+// name accounts without asking.
 type people struct {
 	sd             Seed
 	admins, agents int

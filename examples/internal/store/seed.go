@@ -25,10 +25,14 @@ type Seed struct {
 	Progress         func(done, total int)
 }
 
+// version changes with the schema and with how rows are made.
+const version = 1
+
 // File is where a service keeps the database of a seed. The name tells its
-// size, so that a small one and the full one stand side by side.
+// version and size, so that a small one and the full one stand side by side,
+// and one of another version is not used.
 func File(dir string, sd Seed) string {
-	return filepath.Join(dir, fmt.Sprintf("demo-%d-%d-%d.db", sd.Users, sd.Inquiries, sd.Number))
+	return filepath.Join(dir, fmt.Sprintf("demo-v%d-%d-%d-%d.db", version, sd.Users, sd.Inquiries, sd.Number))
 }
 
 // Build writes the database to path. It is built beside path and renamed into
@@ -58,7 +62,7 @@ func (sd Seed) Build(ctx context.Context, path string) (err error) {
 	if err := sd.fill(ctx, half); err != nil {
 		return err
 	}
-	if err := sync(half); err != nil {
+	if err := flush(half); err != nil {
 		return err
 	}
 	// The WAL of a database that is being replaced must not be replayed into
@@ -69,7 +73,7 @@ func (sd Seed) Build(ctx context.Context, path string) (err error) {
 	if err := os.Rename(half, path); err != nil {
 		return err
 	}
-	return sync(filepath.Dir(path))
+	return flush(filepath.Dir(path))
 }
 
 func remove(path string) error {
@@ -81,7 +85,7 @@ func remove(path string) error {
 	return nil
 }
 
-func sync(path string) error {
+func flush(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -91,8 +95,7 @@ func sync(path string) error {
 
 func (sd Seed) fill(ctx context.Context, path string) (err error) {
 	// Neither journal nor syncs: the file is worth nothing until it is renamed.
-	db := sql.OpenDB(connector{"file:" + strings.TrimPrefix(strings.Split(dsn(path), "?")[0], "file:") +
-		"?_pragma=journal_mode(off)&_pragma=synchronous(off)&_pragma=cache_size(-65536)&_pragma=temp_store(memory)", &counter{}})
+	db := sql.OpenDB(connector{dsn(path, "journal_mode(off)", "synchronous(off)", "cache_size(-65536)", "temp_store(memory)"), &counter{}})
 	db.SetMaxOpenConns(1)
 	defer func() { err = errors.Join(err, db.Close()) }()
 
@@ -120,8 +123,7 @@ func (sd Seed) fill(ctx context.Context, path string) (err error) {
 		}
 		sd.Progress(rows+(i+1)*perIndex, total)
 	}
-	if _, err := db.ExecContext(ctx, `INSERT INTO meta VALUES ('seeded_at', ?), ('seed', ?), ('shape', ?)`,
-		strconv.FormatInt(sd.Now.Unix(), 10), strconv.FormatUint(sd.Number, 10), sd.shape()); err != nil {
+	if _, err := db.ExecContext(ctx, `INSERT INTO meta VALUES ('seeded_at', ?)`, strconv.FormatInt(sd.Now.Unix(), 10)); err != nil {
 		return err
 	}
 	_, err = db.ExecContext(ctx, `PRAGMA analysis_limit = 1000; ANALYZE`)
@@ -130,8 +132,6 @@ func (sd Seed) fill(ctx context.Context, path string) (err error) {
 	}
 	return err
 }
-
-func (sd Seed) shape() string { return fmt.Sprintf("v1 %d users %d inquiries", sd.Users, sd.Inquiries) }
 
 // bulk inserts n rows, many per statement and many statements per transaction.
 func bulk(ctx context.Context, db *sql.DB, table string, columns, n int, fill func(i int, row []any), progress func(done int)) error {

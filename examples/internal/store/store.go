@@ -30,12 +30,12 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	}
 	s := &Store{}
 	readers := max(2, runtime.GOMAXPROCS(0))
-	s.reads = sql.OpenDB(connector{dsn(path, "query_only(1)", "cache_size(-65536)", "temp_store(memory)"), &s.count})
+	s.reads = sql.OpenDB(connector{dsn(path, "busy_timeout(5000)", "journal_mode(wal)", "query_only(1)", "cache_size(-65536)", "temp_store(memory)"), &s.count})
 	s.reads.SetMaxOpenConns(readers)
 	s.reads.SetMaxIdleConns(readers)
 	// _txlock=immediate: a transaction that reads and then writes would
 	// otherwise fail with SQLITE_BUSY_SNAPSHOT beside another process's writer.
-	s.writes = sql.OpenDB(connector{dsn(path, "synchronous(normal)", "foreign_keys(1)") + "&_txlock=immediate", &s.count})
+	s.writes = sql.OpenDB(connector{dsn(path, "busy_timeout(5000)", "journal_mode(wal)", "synchronous(normal)", "foreign_keys(1)") + "&_txlock=immediate", &s.count})
 	s.writes.SetMaxOpenConns(1)
 
 	if err := s.check(ctx); err != nil {
@@ -46,7 +46,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 
 func dsn(path string, pragmas ...string) string {
 	q := url.Values{}
-	for _, p := range append([]string{"busy_timeout(5000)", "journal_mode(wal)"}, pragmas...) {
+	for _, p := range pragmas {
 		q.Add("_pragma", p)
 	}
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
