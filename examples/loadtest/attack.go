@@ -168,6 +168,13 @@ func (r run) sustained() bool {
 		percentile(r.late, 50) <= 2*percentile(r.early, 50)+time.Millisecond
 }
 
+// steady means that no queue built up, however slow the answers are: nearly all
+// came within the time, and the last third waited not much longer than the first.
+func (r run) steady() bool {
+	return float64(r.finished) >= 0.95*float64(r.requests) &&
+		percentile(r.late, 50) <= 3*percentile(r.early, 50)+20*time.Millisecond
+}
+
 func (r run) all() []time.Duration {
 	var all []time.Duration
 	for _, l := range r.latencies {

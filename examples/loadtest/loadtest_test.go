@@ -141,6 +141,21 @@ func TestSustainedMeansQuickSteadyAndWithoutErrors(t *testing.T) {
 	}
 }
 
+func TestAQueueThatBuildsUpIsNotSteady(t *testing.T) {
+	t.Parallel()
+	ms := func(n time.Duration) []time.Duration { return []time.Duration{n * time.Millisecond} }
+	for name, c := range map[string]struct {
+		run  run
+		want bool
+	}{
+		"slow, but steady":      {run{requests: 100, finished: 96, early: ms(300), late: ms(500)}, true},
+		"waiting grows":         {run{requests: 100, finished: 96, early: ms(10), late: ms(60)}, false},
+		"answers come too late": {run{requests: 100, finished: 94, early: ms(10), late: ms(10)}, false},
+	} {
+		assert.Equal(t, c.want, c.run.steady(), name)
+	}
+}
+
 // An open model sends at its pace however slow the answers are; a closed one
 // never has more under way than it has workers.
 func TestAnAttackIsOpenUnlessItMeasuresCapacity(t *testing.T) {
@@ -206,7 +221,7 @@ func sample() figures {
 		for r := range routes {
 			p.latencies[r] = []time.Duration{d * time.Duration(r+1)}
 		}
-		p.pages = []time.Duration{6 * d}
+		p.pages, p.finished = []time.Duration{6 * d}, p.requests
 		return p
 	}
 	f := figures{before: of(100 * time.Millisecond), cold: of(10 * time.Millisecond), warm: of(time.Millisecond),

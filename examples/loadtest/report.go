@@ -82,6 +82,9 @@ func (f figures) print(w io.Writer) {
 	row("hit rate, %", "%.2f", nil, f.cold.hitRate(), f.warm.hitRate(), "")
 	row("cache errors", "%d", nil, f.cold.counted.Cache.Errors, f.warm.counted.Cache.Errors, "")
 	t.Flush()
+	if !f.before.steady() {
+		fmt.Fprintln(w, "\nWithout the cache a queue built up: the times before are too long. Is the machine busy with something else?")
+	}
 	if !f.warm.sustained() {
 		fmt.Fprintf(w, "\nThe warm rate was NOT sustained (p99 within %v, no growing queue): is the machine busy with something else?\n", sustainedP99)
 	}
@@ -89,7 +92,7 @@ func (f figures) print(w io.Writer) {
 		fmt.Fprintf(w, "\nNot counted: %d cache errors while the search for the highest rate asked for more than the machine can do.\n", f.overloaded)
 	}
 	fmt.Fprintf(w, `
-before: no cache, at %.0f %% of the capacity measured. cold: the same requests at the same rate, cache empty.
+before: no cache, at %.0f %% of the capacity measured at most. cold: the same requests at the same rate, cache empty.
 warm: the same mix at the highest rate sustained. Highest before is the capacity itself, queues and all.
 Not everything is worth it: one row by its primary key took SQLite %v here, a Redis GET %v.
 A bare primary-key read does not deserve a Redis round trip; adding up rows does.
