@@ -129,11 +129,11 @@ func TestASlotMayMoveWhileItIsUsed(t *testing.T) {
 			}
 		})
 	}
-	for round := range 2 {
+	for round := range 10 {
 		for _, k := range keys[:4] {
 			home := slots[k] * 3 / redistest.Slots
 			away := (home + 1) % 3
-			if round == 0 {
+			if round%2 == 0 {
 				c.MoveSlot(slots[k], home, away)
 			} else {
 				c.MoveSlot(slots[k], away, home)
