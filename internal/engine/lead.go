@@ -26,10 +26,19 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 	rkey := e.prefix + key
 	reply, v, failed := seen.reply, seen.verdict, seen.failed
 	giveUp := now() + int64(c.spec.LoadTimeout+leaseTime)
-	for pause := firstPoll; ; {
+	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
 		if failed || !e.useRedis(key) {
 			c.loadAlone(ctx, out, hash, key, load, call)
 			return
+		}
+		if v == unasked {
+			var err error
+			if reply, err = e.remote.Get(ctx, rkey); err != nil && ctx.Err() == nil {
+				c.counts.errors.Add(1)
+				failed = true
+				continue
+			}
+			v = c.judge(out, rkey, reply)
 		}
 		if v == nothing || v == refused {
 			lease, standing, err := c.claim(ctx, rkey, reply)
@@ -49,7 +58,7 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 				c.loadLeased(ctx, out, c.holdAlso(ctx, first, call.Also), load, call)
 				return
 			}
-			reply, v = standing, c.judge(out, rkey, standing)
+			v = c.judge(out, rkey, standing)
 		}
 		if v == usable {
 			c.keepRead(out, hash, key, rkey)
@@ -67,26 +76,15 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 			out.err = context.Cause(ctx)
 			return
 		}
-		pause = min(2*pause, lastPoll)
-
-		out.v, out.readAt = e.sample(hash), now()
-		if !e.useRedis(key) {
-			continue
-		}
-		var err error
-		if reply, err = e.remote.Get(ctx, rkey); err != nil && ctx.Err() == nil {
-			c.counts.errors.Add(1)
-			failed = true
-			continue
-		}
-		v = c.judge(out, rkey, reply)
+		out.v, out.readAt, v = e.sample(hash), now(), unasked
 	}
 }
 
 type verdict int
 
 const (
-	nothing verdict = iota
+	unasked verdict = iota // Redis was out of use, or is to be asked again
+	nothing
 	usable
 	leased  // somebody loads
 	refused // bytes that this cache does not believe
@@ -95,11 +93,7 @@ const (
 // claim takes the lease if nothing came to stand in the place of what the
 // caller saw; else it returns what did.
 func (c *Cache) claim(ctx context.Context, rkey string, saw remote.Reply) (lease []byte, standing remote.Reply, err error) {
-	stamp := saw.Stamp
-	if saw.Absent() {
-		stamp = c.eng.remote.Stamp(rkey)
-	}
-	lease = c.newLease(stamp)
+	lease = c.newLease(saw.Stamp)
 	reject := saw.Raw[:min(len(saw.Raw), envelope.HeadLen)]
 	_, standing, err = c.eng.remote.Acquire(ctx, rkey, lease, reject, leaseTime)
 	return lease, standing, err

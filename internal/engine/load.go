@@ -99,8 +99,12 @@ func (c *Cache) holdAlso(ctx context.Context, first hold, also []string) []hold 
 		if !c.eng.useRedis(k) {
 			continue
 		}
-		h.lease = c.newLease(c.eng.remote.Stamp(h.rkey))
-		won, _, err := c.eng.remote.Acquire(ctx, h.rkey, h.lease, nil, leaseTime)
+		stamp, err := c.eng.remote.Stamp(ctx, h.rkey)
+		var won bool
+		if err == nil {
+			h.lease = c.newLease(stamp)
+			won, _, err = c.eng.remote.Acquire(ctx, h.rkey, h.lease, nil, leaseTime)
+		}
 		if err != nil {
 			c.counts.errors.Add(1)
 		} else if won {

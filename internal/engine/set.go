@@ -63,7 +63,11 @@ func (c *Cache) setOne(ctx context.Context, key string, l loaded) {
 }
 
 func (c *Cache) seizeAndFill(ctx context.Context, h hold, l loaded) (bool, error) {
-	h.lease = c.newLease(c.eng.remote.Stamp(h.rkey))
+	stamp, err := c.eng.remote.Stamp(ctx, h.rkey)
+	if err != nil {
+		return false, err
+	}
+	h.lease = c.newLease(stamp)
 	if err := c.eng.remote.Seize(ctx, h.rkey, h.lease, leaseTime); err != nil {
 		return false, err
 	}

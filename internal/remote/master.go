@@ -28,7 +28,7 @@ var base = time.Now()
 func mono() time.Duration { return time.Since(base) }
 
 // incarnation names one life of a server: what an earlier one wrote may have
-// missed deletes that this one never heard of.
+// missed deletes that this one never heard of. nil until the first connection.
 type incarnation struct {
 	stamp envelope.ID
 	known bool // false: the server does not say (INFO is refused), stamp is a constant
@@ -61,7 +61,6 @@ type budget struct{ read, write time.Duration }
 // is gone, restored when it is in use again; neither may block.
 func newMaster(addr string, o redis.Options, b budget, log *slog.Logger, lost, restored func()) *master {
 	m := &master{addr: addr, budget: b, log: log, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	m.self.Store(&incarnation{stamp: envelope.NewID("")})
 	m.clock.Store(time.Now().UnixNano() - int64(mono()))
 	o.Addr = addr
 	theirs := o.OnConnect
@@ -100,7 +99,7 @@ func (m *master) meet(ctx context.Context, cn *redis.Conn) error {
 	if !is.known {
 		is.stamp = envelope.NewID("")
 	}
-	if was := m.self.Swap(&is); was.known && was.stamp != is.stamp {
+	if was := m.self.Swap(&is); was != nil && was.known && was.stamp != is.stamp {
 		m.log.Warn("tiercache: Redis is another incarnation; what the last one stored is not believed", "addr", m.addr)
 	}
 	return nil
@@ -115,7 +114,23 @@ func field(info, name string) string {
 	return strings.TrimSpace(line)
 }
 
-func (m *master) stamp() envelope.ID { return m.self.Load().stamp }
+// stamp is that of the server which answered last. Before the first answer it
+// belongs to nobody.
+func (m *master) stamp() envelope.ID {
+	if is := m.self.Load(); is != nil {
+		return is.stamp
+	}
+	return envelope.NewID("nobody")
+}
+
+// met makes sure that the server has said who it is: what would be written with
+// the stamp of nobody, nobody would believe.
+func (m *master) met(ctx context.Context) error {
+	if m.self.Load() != nil {
+		return nil
+	}
+	return m.do(ctx, m.budget.read, func(ctx context.Context) error { return m.rdb.Ping(ctx).Err() })
+}
 
 // now is the time in the server's clock.
 func (m *master) now() time.Time { return time.Unix(0, int64(mono())+m.clock.Load()) }

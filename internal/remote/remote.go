@@ -75,7 +75,7 @@ func (r *Remote) Health() (mode string, masters []MasterHealth) {
 	for _, m := range r.routes.all() {
 		h := MasterHealth{Addr: m.addr, Ping: time.Duration(m.ping.Load())}
 		h.Connected = !m.down.Load() && h.Ping > 0
-		if is := m.self.Load(); is.known {
+		if is := m.self.Load(); is != nil && is.known {
 			h.Stamp = string(is.stamp[:])
 		}
 		masters = append(masters, h)
@@ -168,12 +168,18 @@ func (r *Remote) script(ctx context.Context, s *redis.Script, key string, args .
 	return ok, err
 }
 
-// Stamp is the incarnation of key's master.
-func (r *Remote) Stamp(key string) envelope.ID {
-	if m := r.routes.known(key); m != nil {
-		return m.stamp()
+// Stamp is the incarnation of key's master, for what is to be written there. It
+// is asked for before the write: on a server that was restarted in between, what
+// is written counts as the earlier one's.
+func (r *Remote) Stamp(ctx context.Context, key string) (envelope.ID, error) {
+	m, err := r.routes.of(ctx, key, false)
+	if err == nil {
+		err = m.met(ctx)
 	}
-	return envelope.NewID("")
+	if err != nil {
+		return envelope.ID{}, err
+	}
+	return m.stamp(), nil
 }
 
 // parallel runs op on every one of ms and returns the first error.
