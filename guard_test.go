@@ -255,3 +255,54 @@ func (w world) mustHave(t *testing.T, want int) {
 		require.Equal(t, want, v)
 	}
 }
+
+// Set: seize, fill | invalidate, returns | Set: memory
+func TestAnInvalidationAfterTheFillOfASetIsNotUndoneInMemory(t *testing.T) {
+	t.Parallel()
+	forEachInvalidation(t, func(t *testing.T, w world, invalidate func() error) {
+		fill := w.w.holdReply("evalsha", "t:k:1")
+		require.NoError(t, w.cache.Set(bg, "warm-up", 0)) // the script is there: the next EVALSHA is the fill
+		set := make(chan error, 1)
+		go func() { set <- w.cache.Set(bg, "k:1", 1) }()
+		fill.wait()
+		require.NoError(t, invalidate())
+		fill.release()
+		require.NoError(t, <-set)
+		w.mustLoad(t, 2)
+	})
+}
+
+// Set: seize | another node invalidates, returns | Set: fill is refused, memory
+// must not have it
+func TestASetWhoseFillIsRefusedDoesNotStayInMemory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	seize := w.w.holdReply("set", "t:k:1")
+	set := make(chan error, 1)
+	go func() { set <- w.cache.Set(bg, "k:1", 1) }()
+	seize.wait()
+	_, err := open(t, patient(client(t, w.w.addr))).Invalidate(bg, tiercache.Key("k:1"))
+	require.NoError(t, err)
+	seize.release()
+	require.NoError(t, <-set)
+	w.mustLoad(t, 2)
+	assert.EqualValues(t, 1, w.cache.Stats().FillsRefused)
+}
+
+// While an invalidation waits for Redis, memory has forgotten already.
+func TestMemoryIsCleanBeforeRedisIsAsked(t *testing.T) {
+	t.Parallel()
+	forEachInvalidation(t, func(t *testing.T, w world, invalidate func() error) {
+		w.mustLoad(t, 1)
+		unlink := w.w.holdRequest(removal...)
+		done := make(chan error, 1)
+		go func() { done <- invalidate() }()
+		unlink.wait()
+		_, ok, err := w.cache.Get(bg, "k:1")
+		require.NoError(t, err)
+		assert.True(t, ok)
+		assert.EqualValues(t, 1, w.cache.Stats().RedisHits, "memory did not answer")
+		unlink.release()
+		require.NoError(t, <-done)
+	})
+}

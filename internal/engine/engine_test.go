@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/tiercache/tiercache/internal/memory"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var bg = context.Background()
+
+func memoryOnly(t *testing.T) (*Engine, *Cache) {
+	e, err := Open(Config{MemoryBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = e.Close() })
+	c, err := e.NewCache(Spec{Name: "c", TTL: time.Hour, LoadTimeout: time.Hour,
+		Encode: func(dst []byte, v any) ([]byte, error) { return strconv.AppendInt(dst, int64(v.(int)), 10), nil },
+		Decode: func([]byte) (any, error) { return nil, errors.New("memory only") }})
+	require.NoError(t, err)
+	return e, c
+}
+
+func gives(v int) Loader { return func(context.Context) (any, error) { return v, nil } }
+
+// A: memory miss | B: load, into memory, flight ends | A: wins the flight
+func TestAFlightThatComesAfterAnothersLoadFindsItsValue(t *testing.T) {
+	t.Parallel()
+	_, c := memoryOnly(t)
+	_, err := c.Load(bg, "k", gives(1), Call{})
+	require.NoError(t, err)
+	var out outcome // A, who saw nothing before, starts its flight now
+	c.lead(bg, &out, memory.Hash("k"), "k", gives(2), Call{}, &outcome{})
+	assert.Equal(t, 1, out.value)
+	assert.Equal(t, fromMemory, out.source)
+	assert.EqualValues(t, 1, c.Counts().Loads)
+}
+
+func TestPatternsPastTheirNumberMergeAndVoidNoMoreThanTheyMust(t *testing.T) {
+	t.Parallel()
+	e, c := memoryOnly(t)
+	for i := range 50 {
+		for _, family := range []string{"user:", "other:"} {
+			_, err := c.Load(bg, family+strconv.Itoa(i)+":x", gives(i), Call{})
+			require.NoError(t, err)
+		}
+	}
+	for i := range 2 * recentPatterns {
+		e.dropPattern("user:"+strconv.Itoa(1000+i)+":*", nil)
+	}
+	e.dropPattern("user:7:*", nil)
+	table := e.patterns.table.Load()
+	assert.LessOrEqual(t, len(table.list), recentPatterns)
+	for i := 1; i < len(table.list); i++ {
+		require.Less(t, table.list[i-1].seq, table.list[i].seq, "in the order of their numbers")
+	}
+	for i := range 50 {
+		_, _, ok := c.Hit("other:" + strconv.Itoa(i) + ":x")
+		assert.True(t, ok, "other:%d: no pattern had its prefix", i)
+	}
+	_, _, ok := c.Hit("user:7:x")
+	assert.False(t, ok)
+	_, _, ok = c.Hit("user:8:x")
+	assert.True(t, ok, "user:1… was merged, user:8 was not")
+}
+
+func TestAMergedPatternKeepsVoidingWhatEitherDid(t *testing.T) {
+	t.Parallel()
+	e, c := memoryOnly(t)
+	v := e.sample(memory.Hash("a:1"))
+	for i := range 3 * recentPatterns {
+		e.patterns.issue("a:"+strconv.Itoa(i)+"*", nil)
+		require.True(t, e.patterns.table.Load().voids(v.seq, "a:1", c) == (i >= 1), "after %d", i)
+	}
+	assert.False(t, e.patterns.table.Load().voids(v.seq, "b:1", c))
+}
+
+func TestAnItemIsMatchedOnceAgainstAPattern(t *testing.T) {
+	t.Parallel()
+	e, c := memoryOnly(t)
+	_, err := c.Load(bg, "k", gives(1), Call{})
+	require.NoError(t, err)
+	e.dropPattern("other:*", nil)
+	it := e.mem.Get(memory.Hash("k"), "k")
+	require.NotEqual(t, e.patterns.table.Load().seq, it.Meta.seq.Load())
+	_, _, ok := c.Hit("k")
+	require.True(t, ok)
+	assert.Equal(t, e.patterns.table.Load().seq, it.Meta.seq.Load())
+}
+
+func TestAHitAllocatesNothing(t *testing.T) {
+	_, c := memoryOnly(t)
+	_, err := c.Load(bg, "k", gives(1), Call{})
+	require.NoError(t, err)
+	// Ristretto replaces a buffer of 64 hashes now and then: below one in the mean.
+	assert.Less(t, testing.AllocsPerRun(2_000, func() { c.Hit("k") }), 0.1)
+}
