@@ -172,3 +172,24 @@ func TestCloseGivesLeasesBack(t *testing.T) {
 		assert.False(b, b.mini.Exists("t:k"), "or the fleet would wait 3 s for nobody")
 	})
 }
+
+// a renewal is on its way | Close ends the load's context | the loader returns
+// context.Canceled: its callers still learn that it was Close
+func TestCloseAtTheMomentOfARenewalIsErrClosedToo(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		inBubble(t, func(b bubble) {
+			tiers := b.node()
+			cache := newCache(b.T, tiers, tiercache.Options[int]{})
+			got := make(chan error, 1)
+			go func() {
+				_, err := cache.GetOrLoad(bg, "k", func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
+				got <- err
+			}()
+			synctest.Wait()
+			time.Sleep(time.Second)
+			require.NoError(b, tiers.Close())
+			require.Equal(b, tiercache.ErrClosed, <-got)
+		})
+	}
+}

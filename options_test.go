@@ -128,3 +128,14 @@ func TestTheUsersOnConnectIsCalled(t *testing.T) {
 		assert.NotEmpty(t, called)
 	})
 }
+
+// var rdb *redis.Client // nil when Redis is not configured
+func TestAClientThatIsANilPointerIsAnErrorAndNoCrash(t *testing.T) {
+	t.Parallel()
+	for _, c := range []redis.UniversalClient{(*redis.Client)(nil), (*redis.ClusterClient)(nil)} {
+		require.NotPanics(t, func() {
+			_, err := tiercache.Open(tiercache.Config{Redis: c, Prefix: "t:"})
+			require.ErrorContains(t, err, "Config.Redis")
+		})
+	}
+}

@@ -136,6 +136,20 @@ func TestLoadTimeoutFreesEveryCaller(t *testing.T) {
 	}
 }
 
+// Which of two things that happen at one moment a caller hears of must not be
+// left to chance.
+func TestTheErrorOfALoadThatTimesOutIsAlwaysTheSame(t *testing.T) {
+	t.Parallel()
+	inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
+		cache := newCache(b.T, tiers, tiercache.Options[int]{LoadTimeout: time.Second})
+		for range 100 {
+			_, err := cache.GetOrLoad(bg, "k", func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
+			var timeout *tiercache.LoadTimeoutError
+			require.ErrorAs(b, err, &timeout)
+		}
+	})
+}
+
 func explode(cause any) (int, error) { panic(cause) }
 
 func TestAPanicOfALoaderIsAnErrorWithItsStack(t *testing.T) {

@@ -165,11 +165,12 @@ func TestAReportSaysHowMuchWasRemoved(t *testing.T) {
 	t.Parallel()
 	onEveryRedis(t, func(t *testing.T, addr string) {
 		tiers := open(t, patient(client(t, addr)))
-		cache := newCache(t, tiers, tiercache.Options[int]{})
-		for i := range 1500 {
-			_, err := cache.GetOrLoad(bg, fmt.Sprint("k", i), value(i))
-			require.NoError(t, err)
+		fill := client(t, addr).Pipeline()
+		for i := range 1500 { // more than one SCAN returns
+			fill.Set(bg, fmt.Sprint("t:k", i), "x", 0)
 		}
+		_, err := fill.Exec(bg)
+		require.NoError(t, err)
 		r, err := tiers.Invalidate(bg, tiercache.Key("k0"), tiercache.Key("nothing"), tiercache.Key("k1"))
 		require.NoError(t, err)
 		assert.Equal(t, tiercache.Report{Keys: 2}, r)

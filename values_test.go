@@ -180,6 +180,17 @@ func TestJitterShortensWithinItsBounds(t *testing.T) {
 	}
 }
 
+func TestALifeBelowAMillisecondIsNoFailure(t *testing.T) {
+	t.Parallel()
+	onEveryTier(t, func(t *testing.T, config func() tiercache.Config) {
+		cache := newCache(t, open(t, config()), tiercache.Options[int]{})
+		_, err := cache.GetOrLoad(bg, "k", value(1), tiercache.WithTTL(time.Microsecond))
+		require.NoError(t, err)
+		require.NoError(t, cache.Set(bg, "k", 1, tiercache.WithTTL(time.Microsecond)))
+		assert.Zero(t, cache.Stats().Errors)
+	})
+}
+
 func TestCloneKeepsCallersApart(t *testing.T) {
 	t.Parallel()
 	onEveryTier(t, func(t *testing.T, config func() tiercache.Config) {
