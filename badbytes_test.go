@@ -224,3 +224,14 @@ func TestAValueThatCannotBeEncodedIsReturnedAndNotCached(t *testing.T) {
 		require.Error(t, cache.Set(bg, "k", func() {}))
 	})
 }
+
+func TestACodecThatPanicsInASetIsAnError(t *testing.T) {
+	t.Parallel()
+	onEveryTier(t, func(t *testing.T, config func() tiercache.Config) {
+		cache := newCache(t, open(t, config()), tiercache.Options[string]{Codec: panicky{}})
+		var err error
+		require.NotPanics(t, func() { err = cache.Set(bg, "k", "panic") })
+		var p *tiercache.PanicError
+		require.ErrorAs(t, err, &p)
+	})
+}

@@ -131,7 +131,7 @@ func TestCloseDoesNotWaitForEverForALoaderThatIgnoresIt(t *testing.T) {
 		}()
 		synctest.Wait()
 		err := tiers.Close()
-		require.ErrorContains(b, err, "1 loaders")
+		require.ErrorContains(b, err, "context: 1")
 		assert.Equal(b, tiercache.ErrClosed, <-got)
 		assert.Equal(b, 5*time.Second, time.Since(began))
 		assert.Equal(b, err, tiers.Close(), "the second says the same")

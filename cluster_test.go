@@ -3,10 +3,15 @@ package tiercache_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -210,4 +215,44 @@ func TestADeadMasterConcernsItsOwnKeysOnly(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 7, v)
 	}
+}
+
+// A cluster that was never reached, whose connections are neither refused nor
+// made: nobody waits for the reading of its slot table for longer than a read may
+// take, or than his own context lasts.
+func TestAClusterThatNeverAnswersHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := redis.NewClusterClient(&redis.ClusterOptions{
+			Addrs:                    []string{"a:1", "b:1", "c:1"},
+			Dialer:                   func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() },
+			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		})
+		defer func() { _ = c.Close() }()
+		const budget = 50 * time.Millisecond
+		cache := newCache(t, open(t, tiercache.Config{Redis: c, Prefix: "t:", ReadTimeout: budget}), tiercache.Options[int]{})
+		began := time.Now()
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				v, err := cache.GetOrLoad(bg, fmt.Sprint(i), value(7))
+				assert.NoError(t, err)
+				assert.Equal(t, 7, v)
+				assert.LessOrEqual(t, time.Since(began), budget)
+			})
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(bg, 30*time.Millisecond)
+				defer cancel()
+				_, err := cache.GetOrLoad(ctx, fmt.Sprint("own", i), value(7))
+				assert.ErrorIs(t, err, context.DeadlineExceeded)
+				assert.Equal(t, 30*time.Millisecond, time.Since(began))
+			})
+		}
+		wg.Wait()
+		time.Sleep(5 * time.Second) // by now it is known not to answer
+		began = time.Now()
+		_, err := cache.GetOrLoad(bg, "later", value(7))
+		require.NoError(t, err)
+		assert.Zero(t, time.Since(began), "nobody waits for what is known to be away")
+	})
 }

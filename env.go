@@ -40,6 +40,9 @@ func FromEnv() (Config, error) {
 		if err != nil {
 			return Config{}, fmt.Errorf("tiercache: REDIS_URL: %s", withoutSecrets(raw, err))
 		}
+		if o.MinIdleConns > 0 {
+			return Config{}, errors.New("tiercache: REDIS_URL: min_idle_conns is not supported here, the client would open connections that nobody closes")
+		}
 		return Config{Redis: unused(o)}, nil
 	}
 	if os.Getenv("REDIS_HOST") != "" {
@@ -74,8 +77,8 @@ func hostOptions() (*redis.Options, error) {
 	if strings.ContainsAny(host, "/@ ") {
 		return nil, errors.New("tiercache: REDIS_HOST is not a host name; an address with a scheme belongs in REDIS_URL")
 	}
-	if h, p, err := net.SplitHostPort(host); err == nil {
-		return nil, fmt.Errorf("tiercache: REDIS_HOST has a port; set REDIS_HOST to %q and REDIS_PORT to %q", h, p)
+	if _, _, err := net.SplitHostPort(host); err == nil {
+		return nil, errors.New("tiercache: REDIS_HOST has a port, which belongs in REDIS_PORT")
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return nil, errors.New("tiercache: REDIS_PORT is not a port number")

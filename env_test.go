@@ -232,3 +232,19 @@ func TestTheEnvironmentLeadsToARealServer(t *testing.T) {
 		assert.Contains(t, log.String(), "WRONGPASS")
 	})
 }
+
+// user:password in the place of the host: it must not be repeated
+func TestAHostThatIsUserAndPasswordIsNotRepeated(t *testing.T) {
+	for _, v := range []string{"ann:" + secret, ":" + secret} {
+		_, err, _ := fromEnv(t, map[string]string{"REDIS_HOST": v})
+		require.ErrorContains(t, err, "REDIS_HOST")
+		assert.NotContains(t, err.Error(), secret)
+	}
+}
+
+// FromEnv's client is only options: it must not make connections that nobody closes.
+func TestAURLThatWouldOpenConnectionsAtOnceIsRefused(t *testing.T) {
+	_, err, _ := fromEnv(t, map[string]string{"REDIS_URL": "redis://:" + secret + "@127.0.0.1:1?min_idle_conns=3"})
+	require.ErrorContains(t, err, "min_idle_conns")
+	assert.NotContains(t, err.Error(), secret)
+}

@@ -287,7 +287,7 @@ func TestCloseTellsOfInvalidationsThatNeverReachedRedis(t *testing.T) {
 	_, err = tiers.Invalidate(bg, tiercache.Key("a"), tiercache.Key("b"), tiercache.Key("b"), tiercache.Pattern("c*"))
 	require.NoError(t, err)
 	assert.Equal(t, 3, tiers.Health().Queued)
-	require.ErrorContains(t, tiers.Close(), "3 invalidations")
+	require.ErrorContains(t, tiers.Close(), "Redis: 3")
 }
 
 // More than the journal holds becomes one invalidation of everything.

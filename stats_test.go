@@ -230,3 +230,14 @@ func TestASummaryIsLoggedEverySoManyOperations(t *testing.T) {
 		assert.InDelta(t, 60, summaries[2]["hitRate"], 1, "150 operations, of which 50 of b and 10 of a missed")
 	})
 }
+
+// FillsRefused: "loaded, and not stored: invalidated meanwhile"; in memory alone it stays 0
+func TestARefusedFillIsCountedOnEveryTier(t *testing.T) {
+	t.Parallel()
+	onEveryTier(t, func(t *testing.T, config func() tiercache.Config) {
+		cache := newCache(t, open(t, config()), tiercache.Options[int]{})
+		_, err := cache.GetOrLoad(bg, "k", func(ctx context.Context) (int, error) { return 1, cache.Delete(ctx, "k") })
+		require.NoError(t, err)
+		assert.EqualValues(t, 1, cache.Stats().FillsRefused)
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -317,5 +318,21 @@ func TestClearWithAPrefixOfGlobCharactersClearsThatPrefixOnly(t *testing.T) {
 		_, ok, err = all.Get(bg, "axy:1")
 		require.NoError(t, err)
 		assert.True(t, ok)
+	})
+}
+
+func TestForEverIsATTL(t *testing.T) {
+	t.Parallel()
+	onEveryTier(t, func(t *testing.T, config func() tiercache.Config) {
+		cache := newCache(t, open(t, config()), tiercache.Options[int]{TTL: math.MaxInt64, Jitter: -1})
+		_, err := cache.GetOrLoad(bg, "k", value(1))
+		require.NoError(t, err)
+		_, err = cache.GetOrLoad(bg, "k", unwanted[int](t))
+		require.NoError(t, err)
+		require.NoError(t, cache.Set(bg, "k", 2))
+		v, err := cache.GetOrLoad(bg, "k", unwanted[int](t))
+		require.NoError(t, err)
+		assert.Equal(t, 2, v)
+		assert.Zero(t, cache.Stats().Errors)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -186,7 +187,12 @@ func (c *Cache) memoryLife(ttl time.Duration) time.Duration {
 
 // item makes what memory stores of a value with validity v.
 func (c *Cache) item(hash uint64, key string, value any, absent bool, size int64, life time.Duration, v validity) *item {
-	it := &item{Key: key, Hash: hash, Size: size, Deadline: now() + int64(life), Meta: meta{owner: c, value: value, absent: absent}}
+	from := now()
+	deadline := from + int64(life)
+	if deadline < from { // "for ever"
+		deadline = math.MaxInt64
+	}
+	it := &item{Key: key, Hash: hash, Size: size, Deadline: deadline, Meta: meta{owner: c, value: value, absent: absent}}
 	it.Meta.seq.Store(v.seq)
 	return it
 }

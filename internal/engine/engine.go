@@ -66,6 +66,10 @@ type Engine struct {
 	names  map[string]bool
 	caches atomic.Pointer[[]*Cache]
 
+	// changes is held for reading by what may write to the journal, and taken by
+	// Close before it sends the rest: nothing is queued after that.
+	changes sync.RWMutex
+
 	closed   atomic.Bool
 	closing  sync.Once
 	closeErr error
@@ -124,20 +128,45 @@ func (e *Engine) Close() error {
 		}
 		e.cancel()
 		e.wg.Wait()
+		e.changes.Lock()
+		defer e.changes.Unlock()
 		var errs []error
 		if e.remote != nil {
-			if n := e.replayOnce(context.Background()); n > 0 {
-				errs = append(errs, fmt.Errorf("tiercache: closed with %d invalidations that never reached Redis", n))
+			ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
+			if n := e.replayOnce(ctx); n > 0 {
+				errs = append(errs, fmt.Errorf("tiercache: closed with invalidations that never reached Redis: %d", n))
 			}
+			cancel()
 			errs = append(errs, e.remote.Close())
 		}
 		e.mem.Close()
 		if !e.loadersEnded() {
-			errs = append(errs, fmt.Errorf("tiercache: closed while %d loaders ignore that their context has ended", e.running.Load()))
+			errs = append(errs, fmt.Errorf("tiercache: closed with loaders that ignore the end of their context: %d", e.running.Load()))
 		}
 		e.closeErr = errors.Join(errs...)
 	})
 	return e.closeErr
+}
+
+// begin starts a change, unless the engine is closed. The context ends with it.
+func (e *Engine) begin(ctx context.Context) (_ context.Context, end func(), err error) {
+	// Looked at first, or a loader that comes here while Close waits for it would
+	// wait for Close.
+	if e.closed.Load() {
+		return nil, nil, errs.ErrClosed
+	}
+	e.changes.RLock()
+	if e.closed.Load() {
+		e.changes.RUnlock()
+		return nil, nil, errs.ErrClosed
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(e.ctx, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+		e.changes.RUnlock()
+	}, nil
 }
 
 func (e *Engine) loadersEnded() bool {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tiercache/tiercache/internal/errs"
 	"github.com/tiercache/tiercache/internal/glob"
 	"github.com/tiercache/tiercache/internal/journal"
 )
@@ -32,9 +31,11 @@ type Report struct {
 //
 //	pass | reader: sample, GET old | UNLINK | (no second pass) returns | reader: memory = old
 func (e *Engine) Invalidate(ctx context.Context, targets []Target) (Report, error) {
-	if e.closed.Load() {
-		return Report{}, errs.ErrClosed
+	ctx, end, err := e.begin(ctx)
+	if err != nil {
+		return Report{}, err
 	}
+	defer end()
 	var keys []string
 	var patterns []Target
 	for _, t := range targets {
@@ -66,9 +67,11 @@ func (e *Engine) Invalidate(ctx context.Context, targets []Target) (Report, erro
 
 // Clear invalidates everything of one cache.
 func (c *Cache) Clear(ctx context.Context) (Report, error) {
-	if c.eng.closed.Load() {
-		return Report{}, errs.ErrClosed
+	ctx, end, err := c.eng.begin(ctx)
+	if err != nil {
+		return Report{}, err
 	}
+	defer end()
 	c.eng.kinds.clears.Add(1)
 	return c.eng.invalidatePattern(ctx, glob.Escape(c.spec.KeyPrefix)+"*", c), nil
 }

@@ -2,11 +2,11 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/tiercache/tiercache/internal/envelope"
+	"github.com/tiercache/tiercache/internal/flight"
 	"github.com/tiercache/tiercache/internal/remote"
 )
 
@@ -135,12 +135,11 @@ func (c *Cache) judge(out *outcome, rkey string, reply remote.Reply) verdict {
 // decode makes a panic of the codec an error: bytes that it cannot take are a
 // miss like any other, or the key would fail until they expire.
 func (c *Cache) decode(payload []byte) (value any, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			value, err = nil, fmt.Errorf("tiercache: panic in Decode: %v", r)
-		}
-	}()
-	return c.spec.Decode(payload)
+	err = flight.Recovering(func() error {
+		value, err = c.spec.Decode(payload)
+		return err
+	})
+	return value, err
 }
 
 // keepRead puts what was read from Redis into memory, for no longer than it has

@@ -47,7 +47,9 @@ func (c *Cache) loadAlone(ctx context.Context, out *outcome, hash uint64, key st
 	}
 	out.standing = true
 	for _, h := range holds {
-		c.keepLoaded(h, l)
+		if !c.keepLoaded(h, l) {
+			c.counts.fillsRefused.Add(1)
+		}
 	}
 }
 
@@ -276,8 +278,8 @@ func (c *Cache) release(ctx context.Context, holds []hold) (stood bool) {
 	return stood
 }
 
-func (c *Cache) keepLoaded(h hold, l loaded) {
-	if life := c.memoryLife(l.ttl); life > 0 {
-		c.eng.keep(c.item(h.hash, h.key, l.value, l.absent, l.size, life, h.v), h.v)
-	}
+// keepLoaded is false if the value was voided while it was loaded.
+func (c *Cache) keepLoaded(h hold, l loaded) bool {
+	life := c.memoryLife(l.ttl)
+	return life <= 0 || c.eng.keep(c.item(h.hash, h.key, l.value, l.absent, l.size, life, h.v), h.v)
 }

@@ -28,7 +28,7 @@ type outcome struct {
 
 	v         validity // sampled before the read or the load
 	readAt    int64    // just before memory or Redis was asked
-	loadBegan int64    // 0: nothing was loaded
+	loadBegan int64    // of a load
 	// standing: Redis had it a moment ago, or its fill was acknowledged; without
 	// Redis, always. False after a refused fill: somebody invalidated meanwhile.
 	standing bool
@@ -181,7 +181,7 @@ func (c *Cache) accepts(out *outcome, hash uint64, key string, began int64, fres
 	switch {
 	case out.err != nil && !out.absent, out.source == nowhere:
 		return true // neither an error nor a miss is an old value
-	case out.loadBegan > began:
+	case out.source == fromLoader && out.loadBegan > began:
 		return true
 	case fresh && out.source == fromMemory:
 		return false

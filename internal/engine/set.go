@@ -3,7 +3,7 @@ package engine
 import (
 	"context"
 
-	"github.com/tiercache/tiercache/internal/errs"
+	"github.com/tiercache/tiercache/internal/flight"
 	"github.com/tiercache/tiercache/internal/memory"
 )
 
@@ -15,14 +15,16 @@ import (
 // Set does not fail because Redis does: then it is an invalidation in the
 // journal, and memory has the value.
 func (c *Cache) Set(ctx context.Context, key string, value any, call Call) error {
-	if c.eng.closed.Load() {
-		return errs.ErrClosed
+	ctx, end, err := c.eng.begin(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
 	}
+	defer end()
 	if err := c.checkKeys(key, call.Also); err != nil {
 		return err
 	}
 	l := loaded{value: value}
-	if err := c.prepare(&l, call); err != nil {
+	if err := flight.Recovering(func() error { return c.prepare(&l, call) }); err != nil {
 		return err
 	}
 	keys := append([]string{key}, others(key, call.Also)...)
@@ -47,7 +49,7 @@ func (c *Cache) setOne(ctx context.Context, key string, l loaded) {
 		e.replace(it, moved)
 		return
 	}
-	stored, err := c.seizeAndFill(context.WithoutCancel(ctx), h, l)
+	stored, err := c.seizeAndFill(ctx, h, l)
 	switch {
 	case err != nil:
 		c.counts.errors.Add(1)

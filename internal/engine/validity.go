@@ -57,15 +57,17 @@ func (e *Engine) holds(v validity, hash uint64, key string, owner *Cache) bool {
 	return e.shard(hash).gen.Load() == v.gen && !e.patterns.table.Load().voids(v.seq, key, owner)
 }
 
-// keep inserts it into memory if v still holds for its key. A pattern issued
-// after the check finds the item by its seq.
-func (e *Engine) keep(it *item, v validity) {
+// keep inserts it into memory if v still holds for its key, and says so. A
+// pattern issued after the check finds the item by its seq.
+func (e *Engine) keep(it *item, v validity) bool {
 	s := e.shard(it.Hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gen.Load() == v.gen {
-		e.mem.Set(it)
+	if s.gen.Load() != v.gen {
+		return false
 	}
+	e.mem.Set(it)
+	return true
 }
 
 // replace is keep for a Set, which brings the newest value itself: whatever was

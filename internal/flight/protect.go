@@ -36,3 +36,13 @@ func recovered(r any) error {
 	}
 	return &errs.Panic{Value: r, Stack: debug.Stack()}
 }
+
+// Recovering runs fn here and makes a panic an *errs.Panic.
+func Recovering(fn func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = recovered(r)
+		}
+	}()
+	return fn()
+}

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"fmt"
+	"net"
 	"reflect"
 	"time"
 
@@ -9,8 +10,9 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Longest wait for a connection to be made. A cache that needs longer to reach
-// its Redis than most sources need to answer is of no use.
+// Longest wait for a connection to be made, unless a single read may take longer.
+// A cache that needs longer to reach its Redis than most sources need to answer
+// is of no use.
 const dialTimeout = 200 * time.Millisecond
 
 // plan is how the client that the user gave reaches Redis.
@@ -77,11 +79,27 @@ func nodeOptions(o *redis.ClusterOptions) redis.Options {
 	}
 }
 
+// withHost fills in the host of nodes that do not know their own.
+func withHost(ranges []redis.ClusterSlot, asked string) []redis.ClusterSlot {
+	host, _, err := net.SplitHostPort(asked)
+	if err != nil {
+		return ranges
+	}
+	for i := range ranges {
+		for j := range ranges[i].Nodes {
+			if h, port, err := net.SplitHostPort(ranges[i].Nodes[j].Addr); err == nil && h == "" {
+				ranges[i].Nodes[j].Addr = net.JoinHostPort(host, port)
+			}
+		}
+	}
+	return ranges
+}
+
 // failFast makes every operation end within its budget, and nothing be sent
 // twice behind the caller's back: a script that carries a token must not be.
 func failFast(o redis.Options, read, write time.Duration) *redis.Options {
-	if o.DialTimeout == 0 || o.DialTimeout > dialTimeout {
-		o.DialTimeout = dialTimeout
+	if most := max(dialTimeout, read); o.DialTimeout == 0 || o.DialTimeout > most {
+		o.DialTimeout = most
 	}
 	o.DialerRetries = 1
 	o.MaxRetries = -1

@@ -20,16 +20,17 @@ const (
 // Unlink removes keys, each with a command of its own: a pipeline never crosses
 // slots. It returns how many there were and the keys whose command failed.
 func (r *Remote) Unlink(ctx context.Context, keys []string) (removed int64, failed []string, err error) {
+	var contradicted *table
 	for try := 0; len(keys) > 0; try++ {
 		var homeless []string
+		at := r.routes.current(ctx, r.cfg.Write, contradicted)
 		groups := make(map[*master][]string)
 		for _, k := range keys {
-			m, rerr := r.routes.of(ctx, k, try > 0)
-			if rerr != nil {
-				failed, err = append(failed, k), rerr
-				continue
+			if m := at.master(k); m != nil {
+				groups[m] = append(groups[m], k)
+			} else {
+				failed, err = append(failed, k), ErrUnavailable
 			}
-			groups[m] = append(groups[m], k)
 		}
 		var mu sync.Mutex // guards the results below
 		var wg sync.WaitGroup
@@ -58,9 +59,7 @@ func (r *Remote) Unlink(ctx context.Context, keys []string) (removed int64, fail
 			})
 		}
 		wg.Wait()
-		if keys = homeless; len(keys) > 0 {
-			r.routes.stale()
-		}
+		keys, contradicted = homeless, at
 	}
 	return removed, failed, err
 }
@@ -96,10 +95,14 @@ func unlinkAt(ctx context.Context, m *master, keys []string) (cmds []*redis.IntC
 // load that began before cannot fill afterwards.
 func (r *Remote) DeleteMatching(ctx context.Context, prefix, pattern, owner string) (removed int64, err error) {
 	for try := 0; ; try++ {
-		if err := r.routes.fresh(ctx); err != nil {
+		t, err := r.routes.undisputed(ctx, r.cfg.Write)
+		if err != nil {
 			return removed, err
 		}
-		t := r.routes.table.Load()
+		// Before the first connection nobody has a stamp that could change.
+		if err := parallel(t.masters, func(m *master) error { return m.met(ctx) }); err != nil {
+			return removed, err
+		}
 		before := stamps(t)
 		var mu sync.Mutex // guards removed
 		err = parallel(t.masters, func(m *master) error {
@@ -111,10 +114,9 @@ func (r *Remote) DeleteMatching(ctx context.Context, prefix, pattern, owner stri
 		})
 		if moved(err) {
 			r.routes.stale()
-			err = nil
 		} else if err != nil {
 			return removed, err
-		} else if r.routes.table.Load() == t && !r.routes.dirty.Load() && before == stamps(t) {
+		} else if r.routes.holds(t) && before == stamps(t) {
 			return removed, nil
 		}
 		if try == rescans {

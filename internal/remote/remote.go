@@ -50,13 +50,15 @@ func (r *Remote) Close() error { return r.routes.close() }
 // Usable tells whether the master of key is in use, as far as is known without
 // asking anybody.
 func (r *Remote) Usable(key string) bool {
-	m := r.routes.known(key)
-	return m == nil || !m.down.Load()
+	if m := r.routes.table.Load().master(key); m != nil {
+		return !m.down.Load()
+	}
+	return !r.routes.blind.Load()
 }
 
 // Now is the time in the clock of key's master.
 func (r *Remote) Now(key string) time.Time {
-	if m := r.routes.known(key); m != nil {
+	if m := r.routes.table.Load().master(key); m != nil {
 		return m.now()
 	}
 	return time.Now()
@@ -72,7 +74,7 @@ type MasterHealth struct {
 
 // Health tells the mode ("single", "sentinel", "cluster") and the masters.
 func (r *Remote) Health() (mode string, masters []MasterHealth) {
-	for _, m := range r.routes.all() {
+	for _, m := range r.routes.table.Load().masters {
 		h := MasterHealth{Addr: m.addr, Ping: time.Duration(m.ping.Load())}
 		h.Connected = !m.down.Load() && h.Ping > 0
 		if is := m.self.Load(); is != nil && is.known {
@@ -86,17 +88,18 @@ func (r *Remote) Health() (mode string, masters []MasterHealth) {
 // on runs op at the master of key. A master that says the slot has moved did not
 // execute op: the table is read again and op runs once more, where it says.
 func (r *Remote) on(ctx context.Context, key string, limit time.Duration, op func(context.Context, *master) error) error {
-	for try := 0; ; try++ {
-		m, err := r.routes.of(ctx, key, try > 0)
-		if err != nil {
-			return err
-		}
-		err = m.do(ctx, limit, func(ctx context.Context) error { return op(ctx, m) })
-		if try > 0 || !moved(err) {
-			return err
-		}
-		r.routes.stale()
+	m, t, err := r.routes.of(ctx, key, limit, nil)
+	if err != nil {
+		return err
 	}
+	run := func(ctx context.Context) error { return op(ctx, m) }
+	if err = m.do(ctx, limit, run); !moved(err) {
+		return err
+	}
+	if m, _, err = r.routes.of(ctx, key, limit, t); err != nil {
+		return err
+	}
+	return m.do(ctx, limit, run)
 }
 
 // Get reads key.
@@ -172,7 +175,7 @@ func (r *Remote) script(ctx context.Context, s *redis.Script, key string, args .
 // is asked for before the write: on a server that was restarted in between, what
 // is written counts as the earlier one's.
 func (r *Remote) Stamp(ctx context.Context, key string) (envelope.ID, error) {
-	m, err := r.routes.of(ctx, key, false)
+	m, _, err := r.routes.of(ctx, key, r.cfg.Read, nil)
 	if err == nil {
 		err = m.met(ctx)
 	}

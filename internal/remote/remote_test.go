@@ -267,5 +267,5 @@ func TestTheUsersClientIsCopiedAndItsOnConnectCalled(t *testing.T) {
 	require.NoError(t, err)
 	<-called
 	assert.Equal(t, 7, c.Options().MaxRetries)
-	assert.Zero(t, r.routes.all()[0].rdb.Options().MaxRetries)
+	assert.Zero(t, r.routes.table.Load().masters[0].rdb.Options().MaxRetries)
 }

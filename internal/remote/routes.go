@@ -3,144 +3,209 @@ package remote
 import (
 	"context"
 	"errors"
-	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 // routes says which master owns a key. For one master that never changes. For a
-// cluster it is a table that is read from any node, and again after a node said
-// that a slot has moved. Safe for concurrent use.
+// cluster it is a table that one goroutine reads: at first, and again when
+// somebody says that it is wrong. Nobody else reads it, so a cluster that does
+// not answer holds up no caller for longer than the time he has. Safe for
+// concurrent use.
 type routes struct {
 	plan plan
 	make func(addr string, lost func()) *master
 
-	table atomic.Pointer[table]
-	dirty atomic.Bool // a node contradicted the table, or is gone
-	ended context.CancelFunc
-	wg    sync.WaitGroup // the first reading, and masters on their way out
+	table    atomic.Pointer[table] // never nil
+	disputes atomic.Int64          // how often a table was said to be wrong
+	blind    atomic.Bool           // the last reading failed
+	wrong    chan struct{}         // wakes the reader
 
-	// mu guards masters and closed, and lets one reading of a table go on at a
-	// time: it is held over network reads, so known and all never take it, and of
-	// waits for it only when it cannot go on without.
-	mu      sync.Mutex
-	masters map[string]*master // by address; all that are open
-	closed  bool
+	masters map[string]*master // by address, all that are open; the reader's, and close's after it
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup // the reader, and masters on their way out
 }
 
-// table is immutable.
+// table is immutable, but for replaced, which is closed when another takes its
+// place.
 type table struct {
-	masters []*master
-	owner   *[slots]*master // nil: masters[0] owns all
+	masters  []*master
+	owner    *[slots]*master // nil: masters[0] owns all, if there is one
+	asOf     int64           // routes.disputes before it was read
+	replaced chan struct{}
 }
 
 func newRoutes(p plan, mk func(addr string, lost func()) *master) *routes {
-	r := &routes{plan: p, make: mk, masters: make(map[string]*master)}
+	r := &routes{plan: p, make: mk, wrong: make(chan struct{}, 1), masters: make(map[string]*master)}
 	ctx, cancel := context.WithCancel(context.Background())
-	r.ended = cancel
+	r.cancel = cancel
+	t := &table{replaced: make(chan struct{})}
 	if p.cluster == nil {
 		m := mk(p.node.Addr, func() {})
 		r.masters[m.addr] = m
-		r.table.Store(&table{masters: []*master{m}})
+		t.masters = []*master{m}
+		r.table.Store(t)
 		return r
 	}
-	r.wg.Go(func() { _ = r.fresh(ctx) }) // whoever needs the table before it is there reads it himself
+	r.table.Store(t)
+	r.stale()
+	r.wg.Go(func() { r.keepReading(ctx) })
 	return r
 }
 
-// known is the owner of key by the table at hand, nil if there is none.
-func (r *routes) known(key string) *master {
-	t := r.table.Load()
-	if t == nil {
-		return nil
-	}
-	if t.owner == nil {
+func (t *table) known() bool { return len(t.masters) > 0 }
+
+// master is the owner of key, nil if nobody is.
+func (t *table) master(key string) *master {
+	switch {
+	case t.owner != nil:
+		return t.owner[slotOf(key)]
+	case t.known():
 		return t.masters[0]
 	}
-	return t.owner[slotOf(key)]
-}
-
-func (r *routes) all() []*master {
-	if t := r.table.Load(); t != nil {
-		return t.masters
-	}
 	return nil
 }
 
-func (r *routes) stale() { r.dirty.Store(true) }
-
-// of is the owner of key. must asks for a table that nobody has contradicted;
-// without it, while somebody else reads the new table, the old one serves.
-func (r *routes) of(ctx context.Context, key string, must bool) (*master, error) {
-	if r.table.Load() == nil || must {
-		if err := r.fresh(ctx); err != nil {
-			return nil, err
-		}
-	} else if r.dirty.Load() && r.mu.TryLock() {
-		_ = r.freshLocked(ctx)
-		r.mu.Unlock()
+// stale asks for another reading.
+func (r *routes) stale() {
+	r.disputes.Add(1)
+	select {
+	case r.wrong <- struct{}{}:
+	default:
 	}
-	if m := r.known(key); m != nil {
-		return m, nil
-	}
-	r.stale() // nobody owns the slot: for now, or by an old table
-	return nil, ErrUnavailable
 }
 
-// fresh reads the table if there is none or it was contradicted.
-func (r *routes) fresh(ctx context.Context) error {
-	if r.table.Load() != nil && !r.dirty.Load() {
-		return nil
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.freshLocked(ctx)
-}
-
-func (r *routes) freshLocked(ctx context.Context) error {
-	if r.closed {
-		return ErrUnavailable
-	}
-	if !r.dirty.CompareAndSwap(true, false) && r.table.Load() != nil {
-		return nil // somebody read it while this call waited
-	}
-	// What contradicts the table from here on is newer than the reading.
-	ranges, err := r.readLocked(ctx)
-	if err != nil {
+// current is the table at hand. If there is none yet, or it is the one that a
+// server has just contradicted, it waits for another, for no longer than limit
+// and not at all while the cluster is known not to answer.
+func (r *routes) current(ctx context.Context, limit time.Duration, contradicted *table) *table {
+	t := r.table.Load()
+	if t == contradicted {
 		r.stale()
-		return errors.Join(ErrUnavailable, err)
 	}
-	r.buildLocked(ranges)
-	return nil
+	if t == contradicted || !t.known() {
+		t = r.await(ctx, t, limit)
+	}
+	return t
 }
 
-// readLocked asks nodes until one answers: the masters of the last table first.
-func (r *routes) readLocked(ctx context.Context) ([]redis.ClusterSlot, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
-	defer cancel()
+// of is the owner of key by the current table.
+func (r *routes) of(ctx context.Context, key string, limit time.Duration, contradicted *table) (*master, *table, error) {
+	t := r.current(ctx, limit, contradicted)
+	if m := t.master(key); m != nil {
+		return m, t, nil
+	}
+	if err := Over(ctx); err != nil {
+		return nil, t, err
+	}
+	if t.known() {
+		r.stale() // nobody owns the slot, for now
+	}
+	return nil, t, ErrUnavailable
+}
+
+// await returns the table that takes old's place, or old if that takes too long.
+func (r *routes) await(ctx context.Context, old *table, limit time.Duration) *table {
+	if r.blind.Load() {
+		return old
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-old.replaced:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return r.table.Load()
+}
+
+// undisputed is a table that nobody has contradicted since it was read,
+// ErrUnavailable if there is none within limit.
+func (r *routes) undisputed(ctx context.Context, limit time.Duration) (*table, error) {
+	t := r.table.Load()
+	if !r.holds(t) {
+		t = r.await(ctx, t, limit)
+	}
+	if err := Over(ctx); err != nil {
+		return nil, err
+	}
+	if !r.holds(t) {
+		return nil, ErrUnavailable
+	}
+	return t, nil
+}
+
+// holds tells whether t is the table, and undisputed.
+func (r *routes) holds(t *table) bool {
+	return t.known() && r.table.Load() == t && r.disputes.Load() == t.asOf
+}
+
+// keepReading reads the table whenever it is wrong, for as long as it takes.
+func (r *routes) keepReading(ctx context.Context) {
+	backoff := firstProbe
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.wrong:
+		}
+		for {
+			asOf := r.disputes.Load() // who disputes from here on may mean this reading too
+			ranges, err := r.read(ctx)
+			if err == nil {
+				r.build(ranges, asOf)
+				r.blind.Store(false)
+				backoff = firstProbe
+				break
+			}
+			r.blind.Store(true)
+			if !pause(ctx, jittered(backoff)) {
+				return
+			}
+			backoff = min(2*backoff, lastProbe)
+		}
+		if !pause(ctx, firstProbe/4) { // a storm of contradictions is a few readings
+			return
+		}
+	}
+}
+
+// pause is false if ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// read asks nodes until one answers: the masters of the last table first.
+func (r *routes) read(ctx context.Context) ([]redis.ClusterSlot, error) {
 	if ask := r.plan.cluster.ClusterSlots; ask != nil {
 		return ask(ctx)
 	}
-	var last error = ErrUnavailable
+	last := error(ErrUnavailable)
 	for _, m := range r.masters {
 		if m.down.Load() {
 			continue
 		}
-		//lint:ignore SA1019 CLUSTER SHARDS, which is to replace it, needs Redis 7.
-		ranges, err := m.rdb.ClusterSlots(ctx).Result()
+		ranges, err := readAt(ctx, m.rdb)
 		if err == nil {
-			return ranges, nil
+			return withHost(ranges, m.addr), nil
 		}
 		last = err
 	}
 	for _, seed := range r.plan.cluster.Addrs {
 		o := r.plan.node
-		o.Addr = seed
+		o.Addr, o.MinIdleConns = seed, 0
 		c := redis.NewClient(failFast(o, dialTimeout, dialTimeout))
-		//lint:ignore SA1019 CLUSTER SHARDS, which is to replace it, needs Redis 7.
-		ranges, err := c.ClusterSlots(ctx).Result()
+		ranges, err := readAt(ctx, c)
 		_ = c.Close()
 		if err == nil {
 			return withHost(ranges, seed), nil
@@ -150,24 +215,17 @@ func (r *routes) readLocked(ctx context.Context) ([]redis.ClusterSlot, error) {
 	return nil, last
 }
 
-// withHost fills in the host of nodes that do not know their own.
-func withHost(ranges []redis.ClusterSlot, seed string) []redis.ClusterSlot {
-	host, _, err := net.SplitHostPort(seed)
-	if err != nil {
-		return ranges
-	}
-	for i := range ranges {
-		for j := range ranges[i].Nodes {
-			if h, port, err := net.SplitHostPort(ranges[i].Nodes[j].Addr); err == nil && h == "" {
-				ranges[i].Nodes[j].Addr = net.JoinHostPort(host, port)
-			}
-		}
-	}
-	return ranges
+func readAt(ctx context.Context, c *redis.Client) ([]redis.ClusterSlot, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
+	defer cancel()
+	//lint:ignore SA1019 CLUSTER SHARDS, which is to replace it, needs Redis 7.
+	return c.ClusterSlots(ctx).Result()
 }
 
-func (r *routes) buildLocked(ranges []redis.ClusterSlot) {
-	t := &table{owner: new([slots]*master)}
+// build makes a table of what a node said. A master that owns nothing any more
+// is closed; what still runs there fails and is tried elsewhere.
+func (r *routes) build(ranges []redis.ClusterSlot, asOf int64) {
+	t := &table{owner: new([slots]*master), asOf: asOf, replaced: make(chan struct{})}
 	used := make(map[string]*master)
 	for _, rg := range ranges {
 		if len(rg.Nodes) == 0 {
@@ -186,26 +244,21 @@ func (r *routes) buildLocked(ranges []redis.ClusterSlot) {
 			t.owner[s] = m
 		}
 	}
-	old := r.masters
-	r.masters = used
-	r.table.Store(t)
-	for addr, m := range old {
+	for addr, m := range r.masters {
 		if used[addr] == nil {
-			r.wg.Go(func() { _ = m.close() }) // owns nothing any more; what still runs there fails
+			r.wg.Go(func() { _ = m.close() })
 		}
 	}
+	r.masters = used
+	close(r.table.Swap(t).replaced)
 }
 
 func (r *routes) close() error {
-	r.ended()
-	r.mu.Lock()
-	r.closed = true
-	all := r.masters
-	r.mu.Unlock()
+	r.cancel()
+	r.wg.Wait()
 	var errs []error
-	for _, m := range all {
+	for _, m := range r.masters {
 		errs = append(errs, m.close())
 	}
-	r.wg.Wait()
 	return errors.Join(errs...)
 }
