@@ -93,7 +93,7 @@ func (c *Cache) Hit(key string) (value any, absent, ok bool) {
 	if l.sampled() {
 		began = now()
 	}
-	it := c.peek(memory.Hash(key), key)
+	it := c.peek(memory.Hash(key), key, l)
 	if it == nil {
 		return nil, false, false
 	}
@@ -108,8 +108,8 @@ func (c *Cache) Hit(key string) (value any, absent, ok bool) {
 	return it.Meta.value, it.Meta.absent, true
 }
 
-func (c *Cache) peek(hash uint64, key string) *item {
-	it := c.eng.mem.Get(hash, key)
+func (c *Cache) peek(hash uint64, key string, l lot) *item {
+	it := c.eng.mem.Get(hash, key, uint32(l))
 	if it == nil || it.Meta.owner != c {
 		return nil
 	}

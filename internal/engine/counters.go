@@ -71,8 +71,8 @@ func (c *counters) snapshot() Counts {
 	return s
 }
 
-// lot is one random number a memory hit lives from: it picks the stripe, and
-// says whether the hit is timed.
+// lot is the one random number that a memory hit lives from: it picks stripes,
+// of the counters and of memory's gate, and says whether the hit is timed.
 type lot uint32
 
 func draw() lot               { return lot(rand.Uint32()) }

@@ -90,7 +90,7 @@ func TestAnItemIsMatchedOnceAgainstAPattern(t *testing.T) {
 	_, err := c.Load(bg, "k", gives(1), Call{})
 	require.NoError(t, err)
 	e.dropPattern("other:*", nil)
-	it := e.mem.Get(memory.Hash("k"), "k")
+	it := e.mem.Get(memory.Hash("k"), "k", 0)
 	require.NotEqual(t, e.patterns.table.Load().seq, it.Meta.seq.Load())
 	_, _, ok := c.Hit("k")
 	require.True(t, ok)

@@ -169,7 +169,7 @@ func (c *Cache) recall(out *outcome, hash uint64, key string, call Call) bool {
 	if call.Fresh {
 		return false
 	}
-	it := c.peek(hash, key)
+	it := c.peek(hash, key, draw())
 	if it == nil {
 		return false
 	}

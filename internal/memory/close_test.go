@@ -39,10 +39,10 @@ func TestCloseMayComeAtAnyTime(t *testing.T) {
 			all.Go(func() {
 				<-start
 				for range round % 17 {
-					c.Get(1, "")
+					c.Get(1, "", 0)
 				}
 				c.Close()
-				if c.Get(Hash("1"), "1") != nil || c.Set(item("1", 1)) || c.Delete(Hash("1"), "1") {
+				if c.Get(Hash("1"), "1", 0) != nil || c.Set(item("1", 1)) || c.Delete(Hash("1"), "1") {
 					t.Error("something happened after Close had returned")
 				}
 			})
@@ -81,7 +81,7 @@ func TestTheGateLetsNobodyInAfterItShut(t *testing.T) {
 			all.Go(func() {
 				started.Done()
 				for {
-					at, ok := g.enter()
+					at, ok := g.enter(1)
 					if !ok {
 						return
 					}

@@ -76,7 +76,7 @@ func (c *Cache[M]) Bytes() int64 {
 
 // settleNow brings the account up to date, if the cache is open.
 func (c *Cache[M]) settleNow() {
-	if at, open := c.gate.enter(); open {
+	if at, open := c.gate.enter(0); open {
 		c.settleAll()
 		c.gate.leave(at)
 	}

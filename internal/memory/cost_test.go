@@ -85,7 +85,7 @@ func TestUpdatesKeepToTheBudget(t *testing.T) {
 			for n := g; n < 500; n += 4 {
 				it := payloadOf("key:"+strconv.Itoa(n), 10_000)
 				stored := c.Set(it)
-				if got := c.Get(it.Hash, it.Key); !stored && got != nil {
+				if got := c.Get(it.Hash, it.Key, 0); !stored && got != nil {
 					t.Errorf("%s was refused and is there", it.Key)
 				}
 				if n%8 == 0 {

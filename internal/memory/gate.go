@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"math/rand/v2"
 	"runtime"
 	"sync/atomic"
 )
@@ -24,13 +23,13 @@ type gate struct {
 }
 
 // enter returns a stripe to leave by, and whether the gate is open. If it is not
-// there is nothing to leave.
+// there is nothing to leave. pick is any number, best a random one.
 //
 // Go's atomics are sequentially consistent: of "count myself, then read closed"
 // here and "write closed, then read the counts" in shut, at least one sees the
 // other's write. Either this call turns back or shut waits for it.
-func (g *gate) enter() (stripe uint32, open bool) {
-	stripe = rand.Uint32() % gateStripes
+func (g *gate) enter(pick uint32) (stripe uint32, open bool) {
+	stripe = pick % gateStripes
 	g.stripes[stripe].inside.Add(1)
 	if g.closed.Load() {
 		g.stripes[stripe].inside.Add(-1)

@@ -127,9 +127,11 @@ func New[M any](maxBytes int64, now func() int64) (*Cache[M], error) {
 }
 
 // Get returns the item of a key, nil if there is none. It neither allocates nor
-// reads the clock; the item may be past its deadline.
-func (c *Cache[M]) Get(hash uint64, key string) *Item[M] {
-	at, open := c.gate.enter()
+// reads the clock; the item may be past its deadline. pick is any number that is
+// not the same for all callers at a time, best a random one: the caller has one
+// anyhow.
+func (c *Cache[M]) Get(hash uint64, key string, pick uint32) *Item[M] {
+	at, open := c.gate.enter(pick)
 	if !open {
 		return nil
 	}
@@ -167,7 +169,7 @@ func (c *Cache[M]) Set(it *Item[M]) bool {
 	if it.Size < 0 {
 		panic(fmt.Sprintf("bug: memory: an item of %d bytes", it.Size))
 	}
-	at, open := c.gate.enter()
+	at, open := c.gate.enter(uint32(it.Hash))
 	if !open {
 		return false
 	}
@@ -185,7 +187,7 @@ func (c *Cache[M]) Set(it *Item[M]) bool {
 // Delete removes the item of a key and says whether there was one. An item of
 // another key with the same hash stays.
 func (c *Cache[M]) Delete(hash uint64, key string) bool {
-	at, open := c.gate.enter()
+	at, open := c.gate.enter(uint32(hash))
 	if !open {
 		return false
 	}

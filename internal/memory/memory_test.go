@@ -30,7 +30,7 @@ func open(t testing.TB, maxBytes int64) *Cache[int] {
 
 func item(key string, n int) *Item[int] { return &Item[int]{Key: key, Hash: Hash(key), Meta: n} }
 
-func get(c *Cache[int], key string) *Item[int] { return c.Get(Hash(key), key) }
+func get(c *Cache[int], key string) *Item[int] { return c.Get(Hash(key), key, 0) }
 
 func TestABudgetOfNothingIsAnError(t *testing.T) {
 	t.Parallel()
@@ -92,14 +92,14 @@ func TestADeletedItemDoesNotComeBack(t *testing.T) {
 		if n%2 == 0 {
 			writers.Wait()
 			require.True(t, c.Delete(h, key))
-			require.Nil(t, c.Get(h, key), "round %d", n)
+			require.Nil(t, c.Get(h, key, 0), "round %d", n)
 			continue
 		}
 		c.Delete(h, key) // amid the Sets: either order, but only one
 		writers.Wait()
 		c.Delete(h, key)
 		for range 20 {
-			require.Nil(t, c.Get(h, key), "round %d", n)
+			require.Nil(t, c.Get(h, key, 0), "round %d", n)
 		}
 	}
 	assert.Zero(t, c.Len())
@@ -120,7 +120,7 @@ func TestReadersNeverSeeADeletedItem(t *testing.T) {
 		readers.Go(func() {
 			for !done.Load() {
 				floor := dead.Load()
-				if it := c.Get(h, key); it != nil && int64(it.Meta) <= floor {
+				if it := c.Get(h, key, 0); it != nil && int64(it.Meta) <= floor {
 					t.Errorf("item %d is back, %d was deleted", it.Meta, floor)
 					return
 				}
@@ -175,13 +175,13 @@ func TestTwoKeysOfOneHashAreNotTakenForEachOther(t *testing.T) {
 	a := &Item[int]{Key: "a", Hash: 42, Meta: 1}
 	b := &Item[int]{Key: "b", Hash: 42, Meta: 2}
 	require.True(t, c.Set(a))
-	assert.Nil(t, c.Get(42, "b"))
+	assert.Nil(t, c.Get(42, "b", 0))
 	assert.False(t, c.Delete(42, "b"))
-	assert.Same(t, a, c.Get(42, "a"), "deleting the other key left it alone")
+	assert.Same(t, a, c.Get(42, "a", 0), "deleting the other key left it alone")
 
 	require.True(t, c.Set(b))
-	assert.Nil(t, c.Get(42, "a"))
-	assert.Same(t, b, c.Get(42, "b"))
+	assert.Nil(t, c.Get(42, "a", 0))
+	assert.Same(t, b, c.Get(42, "b", 0))
 	assert.Equal(t, 1, c.Len())
 	assert.Equal(t, c.cost(b), c.Bytes())
 	assert.True(t, c.Delete(42, "b"))
@@ -197,7 +197,7 @@ func TestKeysOfOneHashStayApartWhenEverythingRuns(t *testing.T) {
 		all.Go(func() {
 			for n := range 1_000 {
 				c.Set(&Item[int]{Key: key, Hash: 7, Meta: g})
-				if it := c.Get(7, key); it != nil && it.Meta != g {
+				if it := c.Get(7, key, 0); it != nil && it.Meta != g {
 					t.Errorf("key %q got the item of %d", key, it.Meta)
 				}
 				if n%3 == 0 {
@@ -266,7 +266,7 @@ func TestADeleteDoesNotTakeTheKeyThatReplacedItsOwn(t *testing.T) {
 			}
 		})
 		all.Wait()
-		require.Same(t, b, c.Get(h, "b"))
+		require.Same(t, b, c.Get(h, "b", 0))
 	}
 }
 
@@ -284,7 +284,7 @@ func TestGetOfAPresentItemAllocatesNothing(t *testing.T) {
 	require.True(t, c.Set(item("k", 1)))
 	h := Hash("k")
 	// Ristretto replaces a buffer of 64 hashes now and then: below one in the mean.
-	assert.Less(t, testing.AllocsPerRun(1_000, func() { c.Get(h, "k") }), 1.0)
+	assert.Less(t, testing.AllocsPerRun(1_000, func() { c.Get(h, "k", 0) }), 1.0)
 }
 
 func TestASetThatIsRefusedLeavesNothingOfItsKey(t *testing.T) {
