@@ -29,7 +29,7 @@ var environment = []string{
 
 // fromEnv calls FromEnv in an environment of vars alone, and returns what was
 // logged too.
-func fromEnv(t *testing.T, vars map[string]string) (cfg tiercache.Config, err error, logged string) {
+func fromEnv(t *testing.T, vars map[string]string) (cfg tiercache.Config, logged string, err error) {
 	t.Helper()
 	for _, name := range environment {
 		t.Setenv(name, "") // restored at the end of the test
@@ -48,7 +48,7 @@ func fromEnv(t *testing.T, vars map[string]string) (cfg tiercache.Config, err er
 	}
 	assert.NotContains(t, log.String(), secret)
 	assert.NotContains(t, fmt.Sprintf("%+v %v", cfg, cfg.Redis), secret)
-	return cfg, err, log.String()
+	return cfg, log.String(), err
 }
 
 func TestTheEnvironmentSaysHowToReachRedis(t *testing.T) {
@@ -103,7 +103,7 @@ func TestTheEnvironmentSaysHowToReachRedis(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			cfg, err, logged := fromEnv(t, c.vars)
+			cfg, logged, err := fromEnv(t, c.vars)
 			require.NoError(t, err)
 			assert.Empty(t, cfg.Prefix)
 			if c.addr == "" {
@@ -180,7 +180,7 @@ func TestAnEnvironmentThatCannotBeReadIsAnErrorWithoutItsSecrets(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			cfg, err, _ := fromEnv(t, c.vars)
+			cfg, _, err := fromEnv(t, c.vars)
 			require.ErrorContains(t, err, c.names)
 			assert.ErrorContains(t, err, "tiercache: ")
 			assert.NotContains(t, err.Error(), secret)
@@ -199,7 +199,7 @@ func TestTheEnvironmentLeadsToARealServer(t *testing.T) {
 		"URL":  {"REDIS_URL": "redis://:" + secret + "@" + s.Addr() + "/2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg, err, _ := fromEnv(t, vars)
+			cfg, _, err := fromEnv(t, vars)
 			require.NoError(t, err)
 			cfg.Prefix = "env-" + name + ":"
 			var log bytes.Buffer
@@ -217,7 +217,7 @@ func TestTheEnvironmentLeadsToARealServer(t *testing.T) {
 		})
 	}
 	t.Run("wrong password", func(t *testing.T) {
-		cfg, err, _ := fromEnv(t, map[string]string{"REDIS_HOST": host, "REDIS_PORT": port, "REDIS_PASSWORD": secret + "x"})
+		cfg, _, err := fromEnv(t, map[string]string{"REDIS_HOST": host, "REDIS_PORT": port, "REDIS_PASSWORD": secret + "x"})
 		require.NoError(t, err)
 		cfg.Prefix = "t:"
 		var log bytes.Buffer
@@ -236,7 +236,7 @@ func TestTheEnvironmentLeadsToARealServer(t *testing.T) {
 // user:password in the place of the host: it must not be repeated
 func TestAHostThatIsUserAndPasswordIsNotRepeated(t *testing.T) {
 	for _, v := range []string{"ann:" + secret, ":" + secret} {
-		_, err, _ := fromEnv(t, map[string]string{"REDIS_HOST": v})
+		_, _, err := fromEnv(t, map[string]string{"REDIS_HOST": v})
 		require.ErrorContains(t, err, "REDIS_HOST")
 		assert.NotContains(t, err.Error(), secret)
 	}
@@ -244,7 +244,7 @@ func TestAHostThatIsUserAndPasswordIsNotRepeated(t *testing.T) {
 
 // FromEnv's client is only options: it must not make connections that nobody closes.
 func TestAURLThatWouldOpenConnectionsAtOnceIsRefused(t *testing.T) {
-	_, err, _ := fromEnv(t, map[string]string{"REDIS_URL": "redis://:" + secret + "@127.0.0.1:1?min_idle_conns=3"})
+	_, _, err := fromEnv(t, map[string]string{"REDIS_URL": "redis://:" + secret + "@127.0.0.1:1?min_idle_conns=3"})
 	require.ErrorContains(t, err, "min_idle_conns")
 	assert.NotContains(t, err.Error(), secret)
 }

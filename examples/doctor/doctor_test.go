@@ -62,8 +62,8 @@ func TestTheDoctorNamesWhatIsWrongWithoutItsSecrets(t *testing.T) {
 		want string
 	}{
 		"nothing set":       {nil, "REDIS_URL"},
-		"nobody listens":    {[]string{"REDIS_URL", "redis://ann:s3cret-word@" + closed.Addr().String()}, "does not answer"},
-		"wrong password":    {[]string{"REDIS_URL", "redis://ann:s3cret-word@" + locked.Addr()}, "does not answer"},
+		"nobody listens":    {[]string{"REDIS_URL", "redis://ann:s3cret-word@" + closed.Addr().String()}, "no answer"},
+		"wrong password":    {[]string{"REDIS_URL", "redis://ann:s3cret-word@" + locked.Addr()}, "no answer"},
 		"not a URL":         {[]string{"REDIS_URL", "http://ann:s3cret-word@example.com"}, "REDIS_URL"},
 		"port out of range": {[]string{"REDIS_HOST", "127.0.0.1", "REDIS_PORT", "99999", "REDIS_PASSWORD", "s3cret-word"}, "REDIS_PORT"},
 	} {

@@ -63,7 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	// Options.Addr is host and port; user and password are other fields.
 	fmt.Fprintf(stdout, "address      %s, database %d, TLS %s\n", opts.Addr, opts.DB, yesNo(opts.TLSConfig != nil))
 	if err := client.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("Redis does not answer: %w", err)
+		return fmt.Errorf("no answer from Redis: %w", err)
 	}
 	d.server(ctx)
 	cfg.Prefix = *prefix
