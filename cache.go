@@ -103,8 +103,8 @@ func (c *Cache[T]) Get(ctx context.Context, key string) (value T, ok bool, err e
 
 // Set stores v, which the caller knows to be the newest value of key. A load
 // that began before cannot overwrite it, nor can a Set overtaken by an
-// Invalidate undo that. If Redis cannot be reached it becomes an invalidation,
-// see Report.Queued, and memory has v. The error is that of a bad key, of the
+// Invalidate undo that. If Redis cannot be reached before ctx ends it becomes an
+// invalidation, see Report.Queued, and memory has v. The error is that of a bad key, of the
 // codec, or ErrClosed.
 func (c *Cache[T]) Set(ctx context.Context, key string, v T, opts ...CallOption) error {
 	if c.clone != nil {

@@ -51,6 +51,7 @@ type Stats struct {
 	KeyInvalidations     int64 // keys named to Invalidate or Delete
 	PatternInvalidations int64
 	Clears               int64
+	InvalidationErrors   int64 // failed operations of these in Redis, while it was in use; the rest is queued
 
 	MemoryEntries   int64
 	MemoryBytes     int64 // with the overhead of each entry
@@ -70,7 +71,7 @@ func (t *Tiers) Stats() Stats {
 	if s.Total.Operations > 0 {
 		s.Total.AverageTime = time.Duration(nanos / float64(s.Total.Operations))
 	}
-	s.KeyInvalidations, s.PatternInvalidations, s.Clears = t.eng.Invalidations()
+	s.KeyInvalidations, s.PatternInvalidations, s.Clears, s.InvalidationErrors = t.eng.Invalidations()
 	s.MemoryEntries, s.MemoryBytes, s.MemoryEvictions = t.eng.Memory()
 	return s
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -159,8 +160,16 @@ type wireConn struct {
 	net.Conn
 	w *wire
 
-	mu   sync.Mutex // guards held
-	held *stop
+	mu       sync.Mutex // guards what follows
+	held     *stop
+	deadline time.Time
+}
+
+func (c *wireConn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	c.deadline = t
+	c.mu.Unlock()
+	return c.Conn.SetReadDeadline(t)
 }
 
 func (c *wireConn) Write(b []byte) (int, error) {
@@ -180,12 +189,21 @@ func (c *wireConn) Write(b []byte) (int, error) {
 func (c *wireConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	c.mu.Lock()
-	s := c.held
+	s, deadline := c.held, c.deadline
 	c.held = nil
 	c.mu.Unlock()
-	if s != nil {
-		close(s.reached)
-		<-s.released
+	if s == nil {
+		return n, err
 	}
-	return n, err
+	close(s.reached)
+	var late <-chan time.Time
+	if !deadline.IsZero() {
+		late = time.After(time.Until(deadline))
+	}
+	select {
+	case <-s.released:
+		return n, err
+	case <-late:
+		return 0, os.ErrDeadlineExceeded
+	}
 }

@@ -75,7 +75,8 @@ type Engine struct {
 	closeErr error
 	ctx      context.Context // ends at Close: background work
 	cancel   context.CancelFunc
-	kick     chan struct{} // the journal has work, or Redis is back
+	queued   chan struct{} // wakes replay: the journal has work
+	restored chan struct{} // and ends its waiting: Redis is back
 	wg       sync.WaitGroup
 	loaders  sync.WaitGroup // loaders that run, given up or not
 	running  atomic.Int64   // their number
@@ -84,11 +85,12 @@ type Engine struct {
 // Open returns at once, whatever state Redis is in.
 func Open(cfg Config) (*Engine, error) {
 	e := &Engine{
-		prefix:  cfg.Prefix,
-		log:     cfg.Logger,
-		journal: journal.New(journalLimit),
-		names:   make(map[string]bool),
-		kick:    make(chan struct{}, 1),
+		prefix:   cfg.Prefix,
+		log:      cfg.Logger,
+		journal:  journal.New(journalLimit),
+		names:    make(map[string]bool),
+		queued:   make(chan struct{}, 1),
+		restored: make(chan struct{}, 1),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.caches.Store(new([]*Cache))
@@ -97,7 +99,7 @@ func Open(cfg Config) (*Engine, error) {
 
 	if cfg.Remote.Client != nil {
 		cfg.Remote.Logger = cfg.Logger
-		cfg.Remote.Restored = e.wakeReplay
+		cfg.Remote.Restored = func() { wake(e.restored) }
 		r, err := remote.Open(cfg.Remote)
 		if err != nil {
 			return nil, err
@@ -130,20 +132,20 @@ func (e *Engine) Close() error {
 		e.wg.Wait()
 		e.changes.Lock()
 		defer e.changes.Unlock()
-		var errs []error
+		var failures []error
 		if e.remote != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 			if n := e.replayOnce(ctx); n > 0 {
-				errs = append(errs, fmt.Errorf("tiercache: closed with invalidations that never reached Redis: %d", n))
+				failures = append(failures, fmt.Errorf("tiercache: closed with invalidations that never reached Redis: %d", n))
 			}
 			cancel()
-			errs = append(errs, e.remote.Close())
+			failures = append(failures, e.remote.Close())
 		}
 		e.mem.Close()
 		if !e.loadersEnded() {
-			errs = append(errs, fmt.Errorf("tiercache: closed with loaders that ignore the end of their context: %d", e.running.Load()))
+			failures = append(failures, fmt.Errorf("tiercache: closed with loaders that ignore the end of their context: %d", e.running.Load()))
 		}
-		e.closeErr = errors.Join(errs...)
+		e.closeErr = errors.Join(failures...)
 	})
 	return e.closeErr
 }
@@ -208,7 +210,7 @@ func (e *Engine) register(c *Cache) error {
 // With the sample first, reader 1's sample is older than the writer's pass and
 // reader 2 finds the journal (model journal, -DJOURNAL_FIRST).
 func (e *Engine) useRedis(key string) bool {
-	return e.remote != nil && !e.journal.Covers(key) && e.remote.Usable(e.prefix+key)
+	return e.remote != nil && e.remote.Usable(e.prefix+key) && !e.journal.Covers(key)
 }
 
 // Health of the Redis tier; mode "memory" without one.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tiercache/tiercache/internal/glob"
 	"github.com/tiercache/tiercache/internal/journal"
+	"github.com/tiercache/tiercache/internal/remote"
 )
 
 // Target is what an invalidation names.
@@ -94,7 +95,9 @@ func (e *Engine) invalidateKeys(ctx context.Context, keys []string) (r Report) {
 			e.journal.AddKey(k)
 		}
 		r = Report{Keys: removed, Queued: len(failed) > 0}
-		e.wakeIf(r.Queued)
+		if r.Queued {
+			wake(e.queued)
+		}
 		pass()
 	}
 	return r
@@ -106,7 +109,8 @@ func (e *Engine) unlink(ctx context.Context, keys []string) (removed int64, fail
 	for i, k := range keys {
 		full[i] = e.prefix + k
 	}
-	removed, failed, _ = e.remote.Unlink(ctx, full)
+	removed, failed, err := e.remote.Unlink(ctx, full)
+	e.failed(err)
 	for i := range failed {
 		failed[i] = failed[i][len(e.prefix):]
 	}
@@ -119,13 +123,26 @@ func (e *Engine) invalidatePattern(ctx context.Context, text string, owner *Cach
 		p := journal.Pattern{Glob: text, Owner: ownerID(owner)}
 		var err error
 		if r.Keys, err = e.remote.DeleteMatching(ctx, e.prefix, p.Glob, p.Owner); err != nil {
+			e.failed(err)
 			e.journal.AddPattern(p)
 			r.Queued = true
+			wake(e.queued)
 		}
-		e.wakeIf(r.Queued)
 		e.dropPattern(text, owner)
 	}
 	return r
+}
+
+// failed counts what kept an invalidation from Redis, and logs the first since
+// the journal was last empty. That Redis is out of use is no news.
+func (e *Engine) failed(err error) {
+	if err == nil || errors.Is(err, remote.ErrUnavailable) {
+		return
+	}
+	e.kinds.failed.Add(1)
+	if e.journal.Len() == 0 {
+		e.log.Warn("tiercache: an invalidation did not reach Redis, and is kept to be sent again", "error", err)
+	}
 }
 
 func ownerID(owner *Cache) string {

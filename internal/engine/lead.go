@@ -26,7 +26,7 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 	rkey := e.prefix + key
 	reply, v, failed := seen.reply, seen.verdict, seen.failed
 	giveUp := now() + int64(c.spec.LoadTimeout+leaseTime)
-	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
+	for pause := firstPoll; ; {
 		if failed || !e.useRedis(key) {
 			c.loadAlone(ctx, out, hash, key, load, call)
 			return
@@ -45,28 +45,31 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 			switch {
 			case ctx.Err() != nil:
 				out.err = context.Cause(ctx)
-				c.release(ctx, []hold{{rkey: rkey, lease: lease}}) // if it was taken: nobody else knows its token
+				c.abandon(ctx, rkey, lease)
 				return
 			case err != nil:
 				c.counts.errors.Add(1)
+				c.abandon(ctx, rkey, lease)
 				c.loadAlone(ctx, out, hash, key, load, call)
-				// The lease may stand for all that, and would keep others waiting.
-				_, _ = e.remote.Release(context.WithoutCancel(ctx), rkey, lease)
 				return
 			case standing.Absent():
 				first := hold{key: key, hash: hash, rkey: rkey, lease: lease, v: out.v}
 				c.loadLeased(ctx, out, c.holdAlso(ctx, first, call.Also), load, call)
 				return
 			}
-			v = c.judge(out, rkey, standing)
+			reply = standing
+			v = c.judge(out, rkey, reply)
 		}
 		if v == usable {
 			c.keepRead(out, hash, key, rkey)
 			return
 		}
-		if now() > giveUp { // a holder that renews and never fills
-			c.loadUnstored(ctx, out, key, load, call)
-			return
+		if v == leased && now() > giveUp {
+			// No holder lives that long: the lease was restored, copied or made
+			// persistent by somebody. It is taken over like anything else that is
+			// not believed.
+			v = refused
+			continue
 		}
 		timer := time.NewTimer(pause/2 + rand.N(pause))
 		select {
@@ -76,6 +79,7 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 			out.err = context.Cause(ctx)
 			return
 		}
+		pause = min(2*pause, lastPoll)
 		out.v, out.readAt, v = e.sample(hash), now(), unasked
 	}
 }
@@ -149,7 +153,12 @@ func (c *Cache) keepRead(out *outcome, hash uint64, key, rkey string) {
 	if life <= 0 {
 		return
 	}
-	c.eng.keep(c.item(hash, key, out.value, out.absent, c.size(out.value, out.absent, out.size), life, out.v), out.v)
+	var size int64
+	if err := flight.Recovering(func() error { size = c.size(out.value, out.absent, out.size); return nil }); err != nil {
+		c.counts.errors.Add(1) // Options.Cost panicked: returned, not kept
+		return
+	}
+	c.eng.keep(c.item(hash, key, out.value, out.absent, size, life, out.v), out.v)
 }
 
 // size is what a value costs memory, given the length of its encoding.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/tiercache/tiercache/internal/envelope"
@@ -42,10 +43,10 @@ func (c *Cache) loadAlone(ctx context.Context, out *outcome, hash uint64, key st
 		holds = append(holds, hold{key: k, hash: h, v: c.eng.sample(h)})
 	}
 	l, ok := c.run(ctx, out, key, load, call, nil)
+	out.standing = out.err == nil || out.absent
 	if !ok {
 		return
 	}
-	out.standing = true
 	for _, h := range holds {
 		if !c.keepLoaded(h, l) {
 			c.counts.fillsRefused.Add(1)
@@ -53,19 +54,18 @@ func (c *Cache) loadAlone(ctx context.Context, out *outcome, hash uint64, key st
 	}
 }
 
-// loadUnstored loads for those who wait, and leaves no trace.
-func (c *Cache) loadUnstored(ctx context.Context, out *outcome, key string, load Loader, call Call) {
-	c.run(ctx, out, key, load, call, nil)
-}
-
 // loadLeased loads under the leases of holds, the asked key's first.
 func (c *Cache) loadLeased(ctx context.Context, out *outcome, holds []hold, load Loader, call Call) {
 	l, ok := c.run(ctx, out, holds[0].key, load, call, func() {
+		var wg sync.WaitGroup
 		for _, h := range holds {
-			if _, err := c.eng.remote.Renew(ctx, h.rkey, h.lease, leaseTime); err != nil && ctx.Err() == nil {
-				c.counts.errors.Add(1)
-			}
+			wg.Go(func() {
+				if _, err := c.eng.remote.Renew(ctx, h.rkey, h.lease, leaseTime); err != nil && ctx.Err() == nil {
+					c.counts.errors.Add(1)
+				}
+			})
 		}
+		wg.Wait()
 	})
 	if !ok || l.ttl <= 0 {
 		// The answer of release is the judge of a value that is not stored, as
@@ -107,9 +107,13 @@ func (c *Cache) holdAlso(ctx context.Context, first hold, also []string) []hold 
 			h.lease = c.newLease(stamp)
 			won, _, err = c.eng.remote.Acquire(ctx, h.rkey, h.lease, nil, leaseTime)
 		}
-		if err != nil {
+		switch {
+		case err != nil && h.lease != nil:
 			c.counts.errors.Add(1)
-		} else if won {
+			c.abandon(ctx, h.rkey, h.lease)
+		case err != nil:
+			c.counts.errors.Add(1)
+		case won:
 			holds = append(holds, h)
 		}
 	}
@@ -262,6 +266,12 @@ func (c *Cache) fill(ctx context.Context, h hold, l loaded) (bool, error) {
 		Payload:    l.payload,
 	})
 	return c.eng.remote.Fill(context.WithoutCancel(ctx), h.rkey, h.lease, raw, l.ttl)
+}
+
+// abandon removes a lease whose acquire failed, if it was taken for all that:
+// nobody else knows its token, and it would keep others waiting.
+func (c *Cache) abandon(ctx context.Context, rkey string, lease []byte) {
+	_, _ = c.eng.remote.Release(context.WithoutCancel(ctx), rkey, lease)
 }
 
 // release gives leases back; true if the first still stood.

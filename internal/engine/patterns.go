@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -68,30 +70,50 @@ func (t *patternTable) voids(seq uint64, key string, owner *Cache) bool {
 	return false
 }
 
-// merged replaces the two patterns that have most of their literal prefix in
-// common by that prefix and a star, which voids what either did and never more
-// than it has to. The list stays in the order of its sequence numbers: the pair
-// takes the newer one's.
+// merged replaces pairs that have much of their literal prefix in common by that
+// prefix and a star, which voids what either did and no more than it has to, until
+// a quarter of the list is gone. In the order of their prefixes the best partner
+// of a pattern is a neighbour, so one sort finds them all; done for many at once,
+// it costs an invalidation little.
 func merged(list []issued) []issued {
-	best, at, with := -1, 0, 0
-	for i := range list {
-		for j := i + 1; j < len(list); j++ {
-			if n := len(common(list[i].glob.Literal(), list[j].glob.Literal())); n > best {
-				best, at, with = n, i, j
-			}
+	sorted := slices.Clone(list)
+	slices.SortFunc(sorted, func(a, b issued) int { return strings.Compare(a.glob.Literal(), b.glob.Literal()) })
+	pairs := make([]int, len(sorted)-1) // pair i is of sorted[i] and sorted[i+1]
+	for i := range pairs {
+		pairs[i] = i
+	}
+	shared := func(i int) string { return common(sorted[i].glob.Literal(), sorted[i+1].glob.Literal()) }
+	slices.SortStableFunc(pairs, func(i, j int) int { return cmp.Compare(len(shared(j)), len(shared(i))) })
+
+	taken := make([]bool, len(sorted))
+	var out []issued
+	for _, i := range pairs[:len(pairs)/2] {
+		if taken[i] || taken[i+1] {
+			continue
+		}
+		taken[i], taken[i+1] = true, true
+		out = append(out, merge(sorted[i], sorted[i+1], shared(i)))
+		if len(out) >= len(list)/4 {
+			break
 		}
 	}
-	a, b := list[at], list[with] // b is the newer
-	prefix := common(a.glob.Literal(), b.glob.Literal())
-	one := issued{seq: b.seq, text: glob.Escape(prefix) + "*"}
+	for i, p := range sorted {
+		if !taken[i] {
+			out = append(out, p)
+		}
+	}
+	slices.SortFunc(out, func(a, b issued) int { return cmp.Compare(a.seq, b.seq) })
+	return out
+}
+
+// merge gives the pair the newer one's number, which voids more, never less.
+func merge(a, b issued, prefix string) issued {
+	one := issued{seq: max(a.seq, b.seq), text: glob.Escape(prefix) + "*"}
 	if a.owner == b.owner {
 		one.owner = a.owner
 	}
 	one.glob = glob.Compile(one.text)
-	out := append([]issued(nil), list[:at]...)
-	out = append(out, list[at+1:with]...)
-	out = append(out, one)
-	return append(out, list[with+1:]...)
+	return one
 }
 
 func common(a, b string) string {
@@ -99,5 +121,5 @@ func common(a, b string) string {
 	for n < len(a) && n < len(b) && a[n] == b[n] {
 		n++
 	}
-	return strings.Clone(a[:n])
+	return a[:n]
 }

@@ -43,16 +43,10 @@ const (
 	fromLoader
 )
 
-// Load answers from memory, from Redis, or by load: one run of it for all who
-// ask at the same time.
-func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (any, error) {
-	return c.ask(ctx, key, load, call)
-}
-
 // Get answers from memory or from Redis. ok is false if neither has a value,
 // also if they know that there is none.
 func (c *Cache) Get(ctx context.Context, key string, call Call) (value any, ok bool, err error) {
-	value, err = c.ask(ctx, key, nil, call)
+	value, err = c.Load(ctx, key, nil, call)
 	if err == errMiss || err == error(absence{c}) {
 		return nil, false, nil
 	}
@@ -61,8 +55,9 @@ func (c *Cache) Get(ctx context.Context, key string, call Call) (value any, ok b
 
 var errMiss = errs.ErrNotFound
 
-// ask is one operation: it counts as one hit or one miss.
-func (c *Cache) ask(ctx context.Context, key string, load Loader, call Call) (any, error) {
+// Load answers from memory, from Redis, or by load, nil for none: one run of it
+// for all who ask at the same time. It is one operation, so one hit or one miss.
+func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (any, error) {
 	if c.eng.closed.Load() {
 		return nil, errs.ErrClosed
 	}
@@ -89,9 +84,9 @@ func (c *Cache) ask(ctx context.Context, key string, load Loader, call Call) (an
 // of Redis, or if that has nothing, of a load.
 //
 // Whoever leads takes what he leads to: everything in it began after his call. A
-// joiner takes a load that began after his own call; else what he gets must
-// still be valid now. What he meets the second time began after his call, so he
-// waits for two loads at the most, whatever the rate of invalidations.
+// joiner takes a read or load that began after his own call; else what he gets
+// must still be valid now. What he meets the second time began after his call, so
+// he waits for two loads at the most, whatever the rate of invalidations.
 func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, began int64) (*outcome, error) {
 	hash := memory.Hash(key)
 	at := hash % groups
@@ -181,10 +176,10 @@ func (c *Cache) accepts(out *outcome, hash uint64, key string, began int64, fres
 	switch {
 	case out.err != nil && !out.absent, out.source == nowhere:
 		return true // neither an error nor a miss is an old value
-	case out.source == fromLoader && out.loadBegan > began:
-		return true
 	case fresh && out.source == fromMemory:
 		return false
+	case out.source == fromLoader && out.loadBegan > began, out.readAt > began:
+		return true
 	case !out.standing || out.source == fromRedis && out.readAt < began-int64(joinBound):
 		return false
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -11,27 +12,25 @@ const (
 	lastReplay  = 2 * time.Second
 )
 
-func (e *Engine) wakeIf(queued bool) {
-	if queued {
-		e.wakeReplay()
-	}
-}
-
-func (e *Engine) wakeReplay() {
+// wake tells the reader of c, who may be busy: once is enough.
+func wake(c chan struct{}) {
 	select {
-	case e.kick <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
-// replay brings what is in the journal to Redis, for as long as it takes.
+// replay brings what is in the journal to Redis, for as long as it takes. What
+// is queued while it waits does not end its waiting: in an outage every change
+// would start all over.
 func (e *Engine) replay() {
 	wait := firstReplay
 	for {
 		select {
 		case <-e.ctx.Done():
 			return
-		case <-e.kick:
+		case <-e.queued:
+		case <-e.restored:
 		}
 		for e.replayOnce(e.ctx) > 0 {
 			timer := time.NewTimer(wait/2 + rand.N(wait/2))
@@ -39,11 +38,12 @@ func (e *Engine) replay() {
 			case <-e.ctx.Done():
 				timer.Stop()
 				return
-			case <-e.kick: // Redis is back, or there is more
+			case <-e.restored:
 				timer.Stop()
+				wait = firstReplay
 			case <-timer.C:
+				wait = min(2*wait, lastReplay)
 			}
-			wait = min(2*wait, lastReplay)
 		}
 		wait = firstReplay
 	}
@@ -54,20 +54,22 @@ func (e *Engine) replay() {
 // entry and the old value (model journal, -DCLEAR_FIRST).
 func (e *Engine) replayOnce(ctx context.Context) int {
 	b := e.journal.Batch()
-	if len(b.Keys) > 0 {
-		_, failed := e.unlink(ctx, b.Keys)
+	try := slices.DeleteFunc(b.Keys, func(k string) bool { return !e.remote.Usable(e.prefix + k) })
+	if len(try) > 0 {
+		_, failed := e.unlink(ctx, try)
 		left := make(map[string]bool, len(failed))
 		for _, k := range failed {
 			left[k] = true
 		}
-		for _, k := range b.Keys {
+		for _, k := range try {
 			if !left[k] {
 				e.journal.DoneKey(b, k)
 			}
 		}
 	}
 	for _, p := range b.Patterns {
-		if _, err := e.remote.DeleteMatching(ctx, e.prefix, p.Glob, p.Owner); err == nil {
+		_, err := e.remote.DeleteMatching(ctx, e.prefix, p.Glob, p.Owner)
+		if e.failed(err); err == nil {
 			e.journal.DonePattern(b, p)
 		}
 	}

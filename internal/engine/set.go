@@ -12,10 +12,10 @@ import (
 // second writes only under the lease of the first. So a first step that arrives
 // late merely deletes, and a late second one is refused (model set, -DPLAIN_SET).
 //
-// Set does not fail because Redis does: then it is an invalidation in the
-// journal, and memory has the value.
+// Set does not fail because Redis does, or because ctx ends: then it is an
+// invalidation in the journal, and memory has the value.
 func (c *Cache) Set(ctx context.Context, key string, value any, call Call) error {
-	ctx, end, err := c.eng.begin(context.WithoutCancel(ctx))
+	ctx, end, err := c.eng.begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (c *Cache) setOne(ctx context.Context, key string, l loaded) {
 	case err != nil:
 		c.counts.errors.Add(1)
 		e.journal.AddKey(key) // before memory: a reader that finds no item finds the entry
-		e.wakeReplay()
+		wake(e.queued)
 		e.replace(it, moved)
 	case stored:
 		e.replace(it, moved)

@@ -81,8 +81,9 @@ func (e *Engine) replace(it *item, moved uint64) {
 	s := e.shard(it.Hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	mine := s.gen.Add(1) == moved+1
-	if !mine || !e.mem.Set(it) {
+	if s.gen.Add(1) == moved+1 {
+		e.mem.Set(it)
+	} else {
 		e.mem.Delete(it.Hash, it.Key)
 	}
 }

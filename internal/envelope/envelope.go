@@ -50,9 +50,6 @@ const (
 	loadAt    = 75
 	sumAt     = 83
 	payloadAt = 94
-
-	// Overhead is what a value costs in Redis beside its payload.
-	Overhead = payloadAt
 )
 
 // Kind tells what the bytes under a key are.

@@ -98,7 +98,7 @@ func TestTheHeadIsPrintableAndItsFieldsAreWhereScriptsLook(t *testing.T) {
 	id := NewID("users")
 	assert.Equal(t, string(id[:]), string(raw[CacheAt:CacheAt+CacheIDLen]))
 	assert.Equal(t, string(h.Append(nil)), string(raw[:HeadLen]))
-	assert.Equal(t, Overhead, len(raw)-len(b.Payload))
+	assert.Equal(t, payloadAt, len(raw)-len(b.Payload))
 }
 
 func TestNumbersThatDoNotFitSaturate(t *testing.T) {

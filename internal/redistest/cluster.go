@@ -109,8 +109,24 @@ func (c *Cluster) MoveSlot(slot, from, to int) {
 		}
 		c.must("migrate", c.admin[from].Do(ctx, migrate...).Err())
 	}
+	// The new owner's epoch must be the greatest, and known to be so everywhere,
+	// or a header that the old owner sent a moment ago takes the slot back.
+	c.must("bumpepoch", c.admin[to].Do(ctx, "cluster", "bumpepoch").Err())
+	c.await("the epoch to be known", func(ctx context.Context, node *redis.Client) error {
+		nodes, err := node.ClusterNodes(ctx).Result()
+		if err != nil {
+			return err
+		}
+		return greatestEpoch(nodes, c.ids[to])
+	})
 	// The new owner first: the other way round nobody owns the slot for a moment.
-	for _, node := range []int{to, from} {
+	order := []int{to, from}
+	for node := range c.nodes {
+		if node != to && node != from {
+			order = append(order, node)
+		}
+	}
+	for _, node := range order {
 		c.must("setslot", c.admin[node].Do(ctx, "cluster", "setslot", slot, "node", c.ids[to]).Err())
 	}
 	c.await(fmt.Sprintf("slot %d to move", slot), func(ctx context.Context, node *redis.Client) error {
@@ -151,4 +167,29 @@ func (c *Cluster) must(what string, err error) {
 	if err != nil {
 		c.t.Fatalf("redistest: %s: %v", what, err)
 	}
+}
+
+// greatestEpoch is an error unless, in the text of CLUSTER NODES, no node has an
+// epoch as great as id's.
+func greatestEpoch(nodes, id string) error {
+	var own, most int
+	for line := range strings.Lines(nodes) {
+		f := strings.Fields(line)
+		if len(f) < 7 {
+			continue
+		}
+		epoch, err := strconv.Atoi(f[6])
+		if err != nil {
+			return err
+		}
+		if f[0] == id {
+			own = epoch
+		} else {
+			most = max(most, epoch)
+		}
+	}
+	if own <= most {
+		return fmt.Errorf("its epoch is %d, another's %d", own, most)
+	}
+	return nil
 }

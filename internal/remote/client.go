@@ -107,7 +107,8 @@ func failFast(o redis.Options, read, write time.Duration) *redis.Options {
 	o.ReadTimeout = max(read, write)
 	o.WriteTimeout = max(read, write)
 	o.PoolTimeout = read
-	o.Limiter = nil // is called inside handshakes and refuses its own probe
+	o.PipelinePoolSize = -1 // one pool: what the watch learns holds for every operation
+	o.Limiter = nil         // is called inside handshakes and refuses its own probe
 	o.ClientSideCache = nil
 	o.ClientSideCacheConfig = nil
 	o.PushNotificationProcessor = nil

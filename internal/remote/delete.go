@@ -112,11 +112,11 @@ func (r *Remote) DeleteMatching(ctx context.Context, prefix, pattern, owner stri
 				mu.Unlock()
 			})
 		})
-		if moved(err) {
+		if moved(err) && r.plan.cluster != nil {
 			r.routes.stale()
 		} else if err != nil {
 			return removed, err
-		} else if r.routes.holds(t) && before == stamps(t) {
+		} else if r.routes.unchanged(ctx, t, r.cfg.Write) && before == stamps(t) {
 			return removed, nil
 		}
 		if try == rescans {

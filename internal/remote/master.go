@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -79,10 +80,20 @@ func newMaster(addr string, o redis.Options, b budget, log *slog.Logger, lost, r
 	return m
 }
 
-// meet learns whom a new connection leads to, before any command runs on it.
-func (m *master) meet(ctx context.Context, cn *redis.Conn) error {
+// meet learns whom a connection leads to: each new one before any command runs
+// on it, and some connection once a second, because a server changes its
+// replication id, when its first replica comes say, without ending connections.
+//
+// What was learnt in between counts, or a slow answer of an earlier life would
+// bring its stamp back, and with it what that life had stored:
+//
+//	A: INFO answered by life 1 | restart | B: INFO, life 2 | A: stamp of life 1
+func (m *master) meet(ctx context.Context, cn interface {
+	Pipelined(context.Context, func(redis.Pipeliner) error) ([]redis.Cmder, error)
+}) error {
 	var server, replication *redis.StringCmd
 	var now *redis.TimeCmd
+	was := m.self.Load()
 	sent := mono()
 	_, err := cn.Pipelined(ctx, func(p redis.Pipeliner) error {
 		server, replication, now = p.Info(ctx, "server"), p.Info(ctx, "replication"), p.Time(ctx)
@@ -91,19 +102,27 @@ func (m *master) meet(ctx context.Context, cn *redis.Conn) error {
 	if err != nil && newsOf(ctx, err) != answered {
 		return err
 	}
-	if t, err := now.Result(); err == nil {
-		m.clock.Store(t.UnixNano() - int64(sent+(mono()-sent)/2))
-	}
+	took := mono() - sent
 	run, repl := field(server.Val(), "run_id:"), field(replication.Val(), "master_replid:")
 	is := incarnation{stamp: envelope.NewID(run + "/" + repl), known: run != ""}
 	if !is.known {
 		is.stamp = envelope.NewID("")
 	}
-	if was := m.self.Swap(&is); was != nil && was.known && was.stamp != is.stamp {
-		m.log.Warn("tiercache: Redis is another incarnation; what the last one stored is not believed", "addr", m.addr)
+	if m.self.CompareAndSwap(was, &is) {
+		if was != nil && was.known && was.stamp != is.stamp {
+			m.log.Warn("tiercache: Redis is another incarnation; what the last one stored is not believed", "addr", m.addr)
+		}
+	} else if m.stamp() != is.stamp {
+		return errOvertaken
+	}
+	if t, err := now.Result(); err == nil {
+		m.clock.Store(t.UnixNano() - int64(sent+took/2))
 	}
 	return nil
 }
+
+// errOvertaken ends a connection that may lead to a server that is gone.
+var errOvertaken = errors.New("tiercache: this connection was overtaken by another, to another life of the server")
 
 func field(info, name string) string {
 	_, rest, ok := strings.Cut(info, name)
@@ -176,7 +195,8 @@ func (m *master) heard(n news, err error) {
 	}
 }
 
-// watch pings the master, and brings it back into use when it answers again.
+// watch asks the master who it is, and brings it back into use when it answers
+// again.
 func (m *master) watch(ctx context.Context, lost, restored func()) {
 	defer close(m.done)
 	wait := time.Duration(0)
@@ -196,7 +216,7 @@ func (m *master) watch(ctx context.Context, lost, restored func()) {
 		case <-timer.C:
 		}
 		sent := mono()
-		err := m.try(ctx, m.budget.write, func(ctx context.Context) error { return m.rdb.Ping(ctx).Err() })
+		err := m.try(ctx, m.budget.write, func(ctx context.Context) error { return m.meet(ctx, m.rdb) })
 		if err == nil {
 			m.ping.Store(int64(mono() - sent))
 		}

@@ -12,7 +12,7 @@ import (
 
 // routes says which master owns a key. For one master that never changes. For a
 // cluster it is a table that one goroutine reads: at first, and again when
-// somebody says that it is wrong. Nobody else reads it, so a cluster that does
+// somebody asks. Nobody else reads it, so a cluster that does
 // not answer holds up no caller for longer than the time he has. Safe for
 // concurrent use.
 type routes struct {
@@ -22,7 +22,7 @@ type routes struct {
 	table    atomic.Pointer[table] // never nil
 	disputes atomic.Int64          // how often a table was said to be wrong
 	blind    atomic.Bool           // the last reading failed
-	wrong    chan struct{}         // wakes the reader
+	wanted   chan struct{}         // wakes the reader
 
 	masters map[string]*master // by address, all that are open; the reader's, and close's after it
 	cancel  context.CancelFunc
@@ -35,11 +35,12 @@ type table struct {
 	masters  []*master
 	owner    *[slots]*master // nil: masters[0] owns all, if there is one
 	asOf     int64           // routes.disputes before it was read
+	began    time.Duration   // mono, before it was read
 	replaced chan struct{}
 }
 
 func newRoutes(p plan, mk func(addr string, lost func()) *master) *routes {
-	r := &routes{plan: p, make: mk, wrong: make(chan struct{}, 1), masters: make(map[string]*master)}
+	r := &routes{plan: p, make: mk, wanted: make(chan struct{}, 1), masters: make(map[string]*master)}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	t := &table{replaced: make(chan struct{})}
@@ -69,11 +70,18 @@ func (t *table) master(key string) *master {
 	return nil
 }
 
-// stale asks for another reading.
+// stale asks for another reading. One master is the only one that there is.
 func (r *routes) stale() {
+	if r.plan.cluster == nil {
+		return
+	}
 	r.disputes.Add(1)
+	r.ask()
+}
+
+func (r *routes) ask() {
 	select {
-	case r.wrong <- struct{}{}:
+	case r.wanted <- struct{}{}:
 	default:
 	}
 }
@@ -83,6 +91,9 @@ func (r *routes) stale() {
 // and not at all while the cluster is known not to answer.
 func (r *routes) current(ctx context.Context, limit time.Duration, contradicted *table) *table {
 	t := r.table.Load()
+	if r.plan.cluster == nil {
+		return t
+	}
 	if t == contradicted {
 		r.stale()
 	}
@@ -138,25 +149,46 @@ func (r *routes) undisputed(ctx context.Context, limit time.Duration) (*table, e
 	return t, nil
 }
 
+// unchanged tells whether every slot has the owner that t says, by a reading that
+// begins now; false too if there is none within limit.
+func (r *routes) unchanged(ctx context.Context, t *table, limit time.Duration) bool {
+	if r.plan.cluster == nil {
+		return true
+	}
+	now := mono()
+	r.ask()
+	for at := r.table.Load(); ; {
+		if at.began > now {
+			return *at.owner == *t.owner
+		}
+		next := r.await(ctx, at, limit)
+		if next == at {
+			return false
+		}
+		at = next
+	}
+}
+
 // holds tells whether t is the table, and undisputed.
 func (r *routes) holds(t *table) bool {
 	return t.known() && r.table.Load() == t && r.disputes.Load() == t.asOf
 }
 
-// keepReading reads the table whenever it is wrong, for as long as it takes.
+// keepReading reads the table whenever it is asked to, for as long as it takes.
 func (r *routes) keepReading(ctx context.Context) {
 	backoff := firstProbe
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.wrong:
+		case <-r.wanted:
 		}
 		for {
 			asOf := r.disputes.Load() // who disputes from here on may mean this reading too
+			began := mono()
 			ranges, err := r.read(ctx)
 			if err == nil {
-				r.build(ranges, asOf)
+				r.build(ranges, asOf, began)
 				r.blind.Store(false)
 				backoff = firstProbe
 				break
@@ -224,8 +256,8 @@ func readAt(ctx context.Context, c *redis.Client) ([]redis.ClusterSlot, error) {
 
 // build makes a table of what a node said. A master that owns nothing any more
 // is closed; what still runs there fails and is tried elsewhere.
-func (r *routes) build(ranges []redis.ClusterSlot, asOf int64) {
-	t := &table{owner: new([slots]*master), asOf: asOf, replaced: make(chan struct{})}
+func (r *routes) build(ranges []redis.ClusterSlot, asOf int64, began time.Duration) {
+	t := &table{owner: new([slots]*master), asOf: asOf, began: began, replaced: make(chan struct{})}
 	used := make(map[string]*master)
 	for _, rg := range ranges {
 		if len(rg.Nodes) == 0 {
