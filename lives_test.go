@@ -80,7 +80,7 @@ func TestTheFirstReplicaCostsOneColdStartAndNoMore(t *testing.T) {
 	host, port, err := net.SplitHostPort(s.Addr())
 	require.NoError(t, err)
 	before := s.Client().Info(bg, "replication").Val()
-	require.NoError(t, replica.Client().SlaveOf(bg, host, port).Err())
+	require.NoError(t, replica.Client().ReplicaOf(bg, host, port).Err())
 	soon(t, "another replication id", func() bool {
 		return field(s.Client().Info(bg, "replication").Val(), "master_replid:") != field(before, "master_replid:")
 	})
