@@ -42,7 +42,7 @@ func (c *Cache) Set(ctx context.Context, key string, value any, call Call) error
 
 func (c *Cache) setOne(ctx context.Context, key string, l loaded) {
 	e := c.eng
-	moved := e.drop(key)
+	moved := e.drop(key) // what comes from here on does not wait for an older load
 	h := hold{key: key, hash: memory.Hash(key), rkey: e.prefix + key, v: e.sample(memory.Hash(key))}
 	it := c.item(h.hash, key, l.value, false, l.size, c.memoryLife(l.ttl), h.v)
 	if e.remote == nil {
