@@ -5,7 +5,9 @@ import "github.com/tiercache/tiercache/internal/errs"
 var (
 	// ErrNotFound is for a loader to return, wrapped or not, when the source has
 	// no such thing. It is cached for Options.NegativeTTL, and GetOrLoad returns
-	// it for as long.
+	// it for as long. A loader may return another error of that meaning, see
+	// Options.NotFound; callers compare with the one that their loader returns:
+	// errors.Is finds it in the load's own answer and in the cached one.
 	ErrNotFound = errs.ErrNotFound
 
 	// ErrClosed is returned by everything that is used after Tiers.Close, and by

@@ -115,7 +115,7 @@ func cacheStats(c *engine.Cache) CacheStats {
 // Health is what is known of the tiers without asking anybody.
 type Health struct {
 	Mode      string        // "memory", "single", "sentinel" or "cluster"
-	Connected bool          // every known master has answered, and is in use
+	Connected bool          // every known master has answered, and is in use; false with memory only, and just after Open
 	Ping      time.Duration // the slowest master's last round trip
 	Queued    int           // invalidations that wait for Redis
 	Masters   []MasterHealth
@@ -128,8 +128,8 @@ type MasterHealth struct {
 	Ping      time.Duration // 0: none yet
 
 	// Stamp names this life of the server: what an earlier one stored is not
-	// believed. Empty: the server does not say (INFO is refused), so a restart
-	// from an old snapshot goes unnoticed.
+	// believed. Empty: the server does not say (INFO is refused, or it is a
+	// miniredis), so a restart from an old snapshot goes unnoticed.
 	Stamp string
 }
 

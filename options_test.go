@@ -139,3 +139,21 @@ func TestAClientThatIsANilPointerIsAnErrorAndNoCrash(t *testing.T) {
 		})
 	}
 }
+
+func TestANilContextIsAnErrorAndNothingHangs(t *testing.T) {
+	t.Parallel()
+	onEveryTier(t, func(t *testing.T, config func() tiercache.Config) {
+		tiers := open(t, config())
+		cache := newCache(t, tiers, tiercache.Options[int]{})
+		var none context.Context
+		_, err := cache.GetOrLoad(none, "k", value(1))
+		assert.ErrorContains(t, err, "context is nil")
+		assert.ErrorContains(t, cache.Set(none, "k", 1), "context is nil")
+		assert.ErrorContains(t, cache.Delete(none, "k"), "context is nil")
+		assert.ErrorContains(t, cache.Clear(none), "context is nil")
+		v, err := cache.GetOrLoad(bg, "k", value(2))
+		require.NoError(t, err)
+		assert.Equal(t, 2, v)
+		require.NoError(t, tiers.Close())
+	})
+}

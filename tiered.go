@@ -22,7 +22,7 @@ type Config struct {
 	// only.
 	Redis redis.UniversalClient
 
-	// Prefix is put before every key in Redis. Required with Redis; it ends in
+	// Prefix is put before every key in Redis. Required with Redis; if given it ends in
 	// ":" and has no glob characters (*?[]\^) or braces.
 	Prefix string
 
@@ -96,7 +96,7 @@ func (c Config) checked() (Config, error) {
 	case c.SummaryEvery < 0:
 		return bad("SummaryEvery", "is negative: %d", c.SummaryEvery)
 	}
-	if c.Redis != nil {
+	if c.Redis != nil || c.Prefix != "" {
 		if err := checkPrefix(c.Prefix); err != nil {
 			return bad("Prefix", "%v", err)
 		}

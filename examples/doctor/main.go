@@ -125,15 +125,11 @@ func (d doctor) library(ctx context.Context, cfg tiercache.Config) (err error) {
 	if err := cache.Set(ctx, key, "well"); err != nil {
 		return fmt.Errorf("the library cannot store a value: %w", err)
 	}
-	if _, _, err := cache.Get(ctx, key); err != nil {
-		return fmt.Errorf("the library cannot read its value: %w", err)
-	}
-	stored, err := d.client.Exists(ctx, d.key+":value").Result()
-	if err == nil && stored == 0 {
-		err = errors.New("the library's value did not reach Redis")
-	}
+	_, err = cache.GetOrLoad(ctx, key, func(context.Context) (string, error) {
+		return "", errors.New("the library's value did not reach Redis, or did not come back")
+	}, tiercache.Fresh())
 	h := tiers.Health()
-	fmt.Fprintf(d.out, "tiercache    mode %s, connected %s, value stored %s\n", h.Mode, yesNo(h.Connected), yesNo(stored == 1))
+	fmt.Fprintf(d.out, "tiercache    mode %s, connected %s, value stored %s\n", h.Mode, yesNo(h.Connected), yesNo(err == nil))
 	for _, m := range h.Masters {
 		fmt.Fprintf(d.out, "stamp        %s\n", m.Stamp)
 	}

@@ -130,7 +130,6 @@ func serve(ctx context.Context, addr string, handler http.Handler, log *slog.Log
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      time.Minute, // a year's analytics without the cache, on a busy machine
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	done := make(chan error, 1)

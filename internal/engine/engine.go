@@ -152,6 +152,9 @@ func (e *Engine) Close() error {
 
 // begin starts a change, unless the engine is closed. The context ends with it.
 func (e *Engine) begin(ctx context.Context) (_ context.Context, end func(), err error) {
+	if ctx == nil { // it would panic below, with the lock held
+		return nil, nil, errNilContext
+	}
 	// Looked at first, or a loader that comes here while Close waits for it would
 	// wait for Close.
 	if e.closed.Load() {
@@ -200,6 +203,8 @@ func (e *Engine) register(c *Cache) error {
 	e.caches.Store(&all)
 	return nil
 }
+
+var errNilContext = errors.New("tiercache: the context is nil")
 
 // useRedis tells whether a read of key may believe Redis. Validity is sampled
 // before this is asked, or a journaled invalidation could be missed:

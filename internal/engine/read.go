@@ -58,7 +58,10 @@ var errMiss = errs.ErrNotFound
 // Load answers from memory, from Redis, or by load, nil for none: one run of it
 // for all who ask at the same time. It is one operation, so one hit or one miss.
 func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (any, error) {
-	if c.eng.closed.Load() {
+	switch {
+	case ctx == nil:
+		return nil, errNilContext
+	case c.eng.closed.Load():
 		return nil, errs.ErrClosed
 	}
 	if err := c.checkKeys(key, call.Also); err != nil {

@@ -135,13 +135,6 @@ func stamps(t *table) string {
 }
 
 func (m *master) sweep(ctx context.Context, prefix, pattern, owner string, removed func(int64)) error {
-	if owner != "" {
-		if err := m.do(ctx, m.budget.write, func(ctx context.Context) error {
-			return disownScript.Load(ctx, m.rdb).Err()
-		}); err != nil {
-			return err
-		}
-	}
 	var cursor uint64
 	for {
 		var keys []string
@@ -177,7 +170,7 @@ func (m *master) remove(ctx context.Context, prefix string, keys []string, owner
 			case owner == "":
 				cmds = append(cmds, intCmd{p.Unlink(ctx, k)})
 			default:
-				cmds = append(cmds, disownScript.EvalSha(ctx, p, []string{k}, owner,
+				cmds = append(cmds, disownScript.Eval(ctx, p, []string{k}, owner,
 					strconv.Itoa(envelope.CacheAt), strconv.Itoa(envelope.CacheAt+envelope.CacheIDLen-1)))
 			}
 		}

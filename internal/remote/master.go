@@ -148,7 +148,7 @@ func (m *master) met(ctx context.Context) error {
 	if m.self.Load() != nil {
 		return nil
 	}
-	return m.do(ctx, m.budget.read, func(ctx context.Context) error { return m.rdb.Ping(ctx).Err() })
+	return m.do(ctx, m.budget.read, func(ctx context.Context) error { return m.meet(ctx, m.rdb) })
 }
 
 // now is the time in the server's clock.

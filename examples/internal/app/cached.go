@@ -72,9 +72,6 @@ func (c *cached) Profile(ctx context.Context, who auth.Claims) (store.Profile, e
 	if errors.As(err, &other) {
 		p, err = other.profile, nil
 	}
-	if errors.Is(err, tiercache.ErrNotFound) {
-		err = store.ErrNotFound
-	}
 	if err != nil {
 		return store.Profile{}, err
 	}

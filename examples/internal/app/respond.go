@@ -118,6 +118,10 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
 		}
 		return nil
 	default:
+		var kind *json.UnmarshalTypeError
+		if errors.As(err, &kind) { // its text names Go's types
+			return badRequest("the body is not the JSON wanted: no place for a JSON %s", kind.Value)
+		}
 		return badRequest("the body is not the JSON wanted: %v", strings.TrimPrefix(err.Error(), "json: "))
 	}
 }
