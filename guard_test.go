@@ -306,3 +306,31 @@ func TestMemoryIsCleanBeforeRedisIsAsked(t *testing.T) {
 		require.NoError(t, <-done)
 	})
 }
+
+// A holds E, wants P | B holds P, wants E: whoever waited for the other's lease
+// would wait for somebody who waits for him.
+func TestAnExtraKeysLeaseIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)                                     // on miniredis without a clock: no lease runs out
+	_, err := w.cache.GetOrLoad(bg, "warm-up", value(0)) // the scripts are there
+	require.NoError(t, err)
+	acquire := w.w.holdReply("evalsha", "t:E")
+	a := make(chan error, 1)
+	go func() {
+		_, err := w.cache.GetOrLoad(bg, "E", value(1), tiercache.Also("P"))
+		a <- err
+	}()
+	acquire.wait() // A holds E
+	other := newCache(t, open(t, patient(client(t, w.w.addr))), tiercache.Options[int]{})
+	b := make(chan error, 1)
+	go func() {
+		_, err := other.GetOrLoad(bg, "P", value(2), tiercache.Also("E"))
+		b <- err
+	}()
+	require.NoError(t, <-b)
+	there, err := client(t, w.w.addr).Get(bg, "t:E").Result()
+	require.NoError(t, err)
+	assert.Contains(t, there, "tc1L", "A holds E still: B did not wait until it had given up")
+	acquire.release()
+	require.NoError(t, <-a)
+}
