@@ -1,0 +1,165 @@
+package cachetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/tiercache/tiercache"
+)
+
+// node is a cache under test. Safe for concurrent use.
+type node interface {
+	get(ctx context.Context, row int) (version int64, ok bool, err error)
+	getOrLoad(ctx context.Context, row int, load func(context.Context) (int64, error)) (int64, error)
+
+	// invalidate tells whether some of it was queued.
+	invalidate(ctx context.Context, to target) (queued bool, err error)
+	mutate(ctx context.Context, to target, commit func(context.Context) error) (queued bool, err error)
+	set(ctx context.Context, row int, version int64) error
+
+	can(Kind) bool
+	queued() int // invalidations that the node still has to send
+	answers() (memory, redis int64)
+	close() error
+}
+
+// target is what a write covers: its row and perhaps others. variant chooses
+// between several ways of saying that.
+type target struct {
+	kind    Kind
+	row     int
+	variant int
+}
+
+// groups is the number of groups of rows; a row belongs to one.
+const groups = 8
+
+func group(row int) int { return row % groups }
+
+// covers lists the rows of a target, the written one included.
+func (to target) covers(rows int) []int {
+	wide := to.kind == ByPattern || (to.kind == ByTag || to.kind == ByMutate) && to.ofGroup()
+	var all []int
+	for row := range rows {
+		if row == to.row || to.kind == ByClear || wide && group(row) == group(to.row) {
+			all = append(all, row)
+		}
+	}
+	return all
+}
+
+// ofGroup tells whether a tag or a Mutate is of the row's group.
+func (to target) ofGroup() bool { return to.variant%2 == 1 }
+
+// tiersNode is the library.
+type tiersNode struct {
+	tiers  *tiercache.Tiers
+	cache  *tiercache.Cache[record]
+	prefix string
+}
+
+// record is a row as the cache has it.
+type record struct {
+	Row     int   `json:"r"`
+	Version int64 `json:"v"`
+}
+
+func newTiersNode(tiers *tiercache.Tiers, cfg ConsistencyConfig) (*tiersNode, error) {
+	n := &tiersNode{tiers: tiers, prefix: cfg.KeyPrefix}
+	var err error
+	n.cache, err = tiercache.New(tiers, tiercache.Options[record]{
+		Name:      "consistency",
+		KeyPrefix: cfg.KeyPrefix,
+		TTL:       cfg.TTL,
+	})
+	return n, err
+}
+
+// openNode makes node i by the user's function.
+func openNode(open func(int) (*tiercache.Tiers, error), i int, cfg ConsistencyConfig) (*tiersNode, error) {
+	tiers, err := open(i)
+	if err != nil {
+		return nil, fmt.Errorf("cachetest: making node %d: %w", i, err)
+	}
+	if tiers == nil {
+		return nil, fmt.Errorf("cachetest: making node %d: its Tiers are nil", i)
+	}
+	n, err := newTiersNode(tiers, cfg)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cachetest: making node %d: %w", i, err), tiers.Close())
+	}
+	return n, nil
+}
+
+func (n *tiersNode) key(row int) string {
+	return n.prefix + "g" + strconv.Itoa(group(row)) + ":" + strconv.Itoa(row)
+}
+
+func (n *tiersNode) get(ctx context.Context, row int) (int64, bool, error) {
+	r, ok, err := n.cache.Get(ctx, n.key(row))
+	if err != nil || !ok {
+		return 0, false, err
+	}
+	return r.Version, true, r.check(row)
+}
+
+func (n *tiersNode) getOrLoad(ctx context.Context, row int, load func(context.Context) (int64, error)) (int64, error) {
+	r, err := n.cache.GetOrLoad(ctx, n.key(row), func(ctx context.Context) (record, error) {
+		v, err := load(ctx)
+		return record{row, v}, err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return r.Version, r.check(row)
+}
+
+func (r record) check(row int) error {
+	if r.Row != row {
+		return fmt.Errorf("cachetest: asked for row %d and got %d", row, r.Row)
+	}
+	return nil
+}
+
+func (n *tiersNode) invalidate(ctx context.Context, to target) (bool, error) {
+	switch to.kind {
+	case ByKey:
+		r, err := n.tiers.Invalidate(ctx, tiercache.Key(n.key(to.row)))
+		return r.Queued, err
+	case ByPattern:
+		pattern := n.prefix + "g" + strconv.Itoa(group(to.row)) + ":*"
+		if to.variant%2 == 1 { // not a prefix
+			pattern = n.prefix + "?" + strconv.Itoa(group(to.row)) + ":*"
+		}
+		r, err := n.tiers.Invalidate(ctx, tiercache.Pattern(pattern))
+		return r.Queued, err
+	case ByClear:
+		r, err := n.cache.InvalidatePattern(ctx, n.prefix+"*")
+		return r.Queued, err
+	}
+	panic("bug: no such kind of invalidation: " + string(to.kind))
+}
+
+func (n *tiersNode) mutate(context.Context, target, func(context.Context) error) (bool, error) {
+	panic("bug: no Mutate")
+}
+
+func (n *tiersNode) set(ctx context.Context, row int, version int64) error {
+	return n.cache.Set(ctx, n.key(row), record{row, version})
+}
+
+func (n *tiersNode) can(k Kind) bool { return k != ByTag && k != ByMutate }
+
+func (n *tiersNode) queued() int { return n.tiers.Health().Queued }
+
+func (n *tiersNode) answers() (memory, redis int64) {
+	s := n.cache.Stats()
+	return s.MemoryHits, s.RedisHits
+}
+
+func (n *tiersNode) close() error { return n.tiers.Close() }
+
+// notMarked tells whether a Mutate did nothing because it could not mark.
+func notMarked(error) bool { return false }

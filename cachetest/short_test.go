@@ -1,0 +1,49 @@
+package cachetest_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/tiercache/tiercache"
+	"github.com/tiercache/tiercache/cachetest"
+	"github.com/tiercache/tiercache/internal/redistest"
+)
+
+// The long form is behind the build tag "consistency".
+func TestASingleRedisServesNothingStale(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"none", "kill-connections", "restart-empty"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			admin := server.Client()
+			cfg := cachetest.ConsistencyConfig{
+				Nodes: func(int) (*tiercache.Tiers, error) {
+					return tiercache.Open(tiercache.Config{Redis: admin, Prefix: "c:"})
+				},
+				Duration: 3 * time.Second,
+				Bound:    6 * time.Second,
+			}
+			fault := cachetest.Fault{Name: name, Rest: time.Second / 2}
+			switch name {
+			case "kill-connections":
+				fault.Inject = func(ctx context.Context) {
+					admin.ClientKillByFilter(ctx, "TYPE", "normal")
+					admin.ClientKillByFilter(ctx, "TYPE", "pubsub")
+				}
+			case "restart-empty":
+				fault.Inject = func(context.Context) { server.Restart() }
+			}
+			if fault.Inject != nil {
+				cfg.Faults = []cachetest.Fault{fault}
+			}
+			r := cachetest.Consistency(t, cfg)
+			assert.Greater(t, r.Reads, int64(1000))
+			assert.Positive(t, r.Memory, "memory answered nothing: there was nothing to judge")
+			assert.Equal(t, fault.Inject != nil, r.Faults[name] > 0)
+		})
+	}
+}
