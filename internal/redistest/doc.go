@@ -1,4 +1,5 @@
-// Package redistest starts real redis-server processes for tests.
+// Package redistest starts real redis-server processes for tests: a server, its
+// replicas, a Sentinel set, a cluster, and a proxy that breaks connections.
 //
 // A test that needs one is skipped, with the reason, where redis-server is not
 // on PATH; with TIERCACHE_REQUIRE_REDIS=1 in the environment it fails instead,
@@ -8,5 +9,6 @@
 // ends. It does not outlive the test binary, however that ends (on Linux).
 //
 // The functions fail the test on any trouble, so they are called from its own
-// goroutine. What they return is not safe for concurrent use, except Addr.
+// goroutine. What they return is not safe for concurrent use, except Addr and a
+// Proxy.
 package redistest

@@ -49,3 +49,30 @@ func allStopped(pid int) (bool, error) {
 }
 
 func resume(pid int) error { return syscall.Kill(pid, syscall.SIGCONT) }
+
+// reservePort binds a port and does not listen on it. As both allow the reuse of
+// addresses redis-server can listen on it all the same, and while it does not,
+// no other process is given the port, neither to listen on nor to connect from.
+// The second matters most: a client that redials a dead server's port may be
+// given that port for its own end, and be connected with itself.
+func reservePort() (port int, release func(), err error) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, nil, err
+	}
+	release = func() { _ = syscall.Close(fd) }
+	err = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
+	if err == nil {
+		err = syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	}
+	if err != nil {
+		release()
+		return 0, nil, err
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		release()
+		return 0, nil, err
+	}
+	return name.(*syscall.SockaddrInet4).Port, release, nil
+}

@@ -120,6 +120,9 @@ type recorder struct {
 
 func (r *recorder) Skip(args ...any)  { r.end("skip", args) }
 func (r *recorder) Fatal(args ...any) { r.end("fatal", args) }
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.end("fatal", []any{fmt.Sprintf(format, args...)})
+}
 
 func (r *recorder) end(verdict string, args []any) {
 	r.verdict, r.reason = verdict, fmt.Sprint(args...)

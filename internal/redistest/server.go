@@ -29,8 +29,14 @@ type Server struct {
 	dir      string
 	args     []string
 	password string
+	sentinel bool
+	cluster  bool
 	port     int
+	bus      int      // of a cluster node
 	proc     *process // nil while none runs
+	paused   bool
+	saved    bool          // Snapshot was called
+	own      *redis.Client // made when first needed
 }
 
 // Start runs a redis-server and returns when it answers. The arguments are
@@ -39,8 +45,15 @@ type Server struct {
 // among them, Client knows the password.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	binary := lookup(t)
-	s := &Server{t: t, binary: binary, dir: t.TempDir(), args: args}
+	s := &Server{t: t, args: args}
+	s.start()
+	return s
+}
+
+func (s *Server) start() {
+	t, args := s.t, s.args
+	t.Helper()
+	s.binary, s.dir = lookup(t), t.TempDir()
 	for i, arg := range args[:max(0, len(args)-1)] {
 		if arg == "--requirepass" {
 			s.password = args[i+1]
@@ -50,16 +63,19 @@ func Start(t testing.TB, args ...string) *Server {
 	// Between choosing a port and the server's bind anybody can take it.
 	for range 10 {
 		s.port = freePort(t)
+		if s.cluster {
+			// Its default is the port and 10,000, which may be no port at all.
+			s.bus = freePort(t)
+		}
 		err := s.run()
 		if err == nil {
-			return s
+			return
 		}
 		if !errors.Is(err, errPortTaken) {
 			t.Fatalf("redistest: %v", err)
 		}
 	}
 	t.Fatal("redistest: ten free ports in a row were taken before redis-server could listen")
-	return nil
 }
 
 func lookup(t testing.TB) string {
@@ -79,16 +95,6 @@ func lookup(t testing.TB) string {
 	return binary
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("redistest: no free port: %v", err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 var errPortTaken = errors.New("the port is taken")
 
 // run starts the process and waits until it, and no other, answers on the port.
@@ -97,14 +103,10 @@ func (s *Server) run() error {
 	if err := os.Remove(log); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	args := append([]string{
-		"--port", strconv.Itoa(s.port),
-		"--bind", "127.0.0.1",
-		"--dir", s.dir,
-		"--logfile", log,
-		"--save", "",
-		"--appendonly", "no",
-	}, s.args...)
+	args, err := s.commandLine(log)
+	if err != nil {
+		return err
+	}
 	proc, err := startProcess(s.binary, args)
 	if err != nil {
 		return err
@@ -112,7 +114,7 @@ func (s *Server) run() error {
 	deadline := time.Now().Add(startTimeout)
 	for {
 		if s.answeredBy() == proc.pid {
-			s.proc = proc
+			s.proc, s.paused = proc, false
 			return nil
 		}
 		select {
@@ -130,6 +132,32 @@ func (s *Server) run() error {
 			return fmt.Errorf("redis-server did not answer within %v: %s", startTimeout, text)
 		}
 	}
+}
+
+// commandLine begins with a file that only CONFIG REWRITE writes. What a server
+// is, master or whose replica, is kept there over Restart, and neither Redis nor
+// Sentinel can keep it in arguments.
+func (s *Server) commandLine(log string) ([]string, error) {
+	file, err := os.OpenFile(filepath.Join(s.dir, "redis.conf"), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := file.Close(); err != nil {
+		return nil, err
+	}
+	args := []string{file.Name()}
+	if s.sentinel {
+		args = append(args, "--sentinel")
+	}
+	args = append(args, "--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--logfile", log)
+	if !s.sentinel {
+		// By default a master waits 5 s for more replicas before it serves the first.
+		args = append(args, "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0")
+	}
+	if s.cluster {
+		args = append(args, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(s.bus))
+	}
+	return append(args, s.args...), nil
 }
 
 // answeredBy returns the id of the process that answers on the port, 0 if none
@@ -173,13 +201,31 @@ func (s *Server) Client() *redis.Client {
 	return c
 }
 
+// admin is a client for this package's own questions.
+func (s *Server) admin() *redis.Client {
+	if s.own == nil {
+		s.own = s.Client()
+	}
+	return s.own
+}
+
+// up says whether the process runs and is not paused.
+func (s *Server) up() bool { return s.proc != nil && !s.paused }
+
+func (s *Server) must(what string, err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatalf("redistest: %s at %s: %v", what, s.Addr(), err)
+	}
+}
+
 // Kill ends the process at once, as a crash would, paused or not. What Redis had
 // in memory is lost, unless a SAVE before wrote it where Restart reads it.
 // Nothing happens if none runs.
 func (s *Server) Kill() {
 	if s.proc != nil {
 		s.proc.kill()
-		s.proc = nil
+		s.proc, s.paused = nil, false
 	}
 }
 
@@ -204,10 +250,10 @@ func (s *Server) Restart() {
 // Pause stops the process in its tracks: the kernel still accepts connections
 // and takes what is sent, nothing is answered. It returns when the process has
 // stopped. Where there is no way to do that the test is skipped.
-func (s *Server) Pause() { s.t.Helper(); s.signal("pause", pause) }
+func (s *Server) Pause() { s.t.Helper(); s.signal("pause", pause); s.paused = true }
 
 // Resume lets a paused process go on.
-func (s *Server) Resume() { s.t.Helper(); s.signal("resume", resume) }
+func (s *Server) Resume() { s.t.Helper(); s.signal("resume", resume); s.paused = false }
 
 func (s *Server) signal(verb string, send func(pid int) error) {
 	s.t.Helper()
