@@ -42,10 +42,10 @@ type Fault struct {
 type ConsistencyConfig struct {
 	// Nodes makes the Tiers of node i, as the service would, each with the same
 	// Redis and Prefix. They are closed by Consistency.
-	Nodes func(i int) (*tiercache.Tiers, error)
+	Nodes func(i int) (*tiercache.Tiers, error) `json:"-"`
 
 	// Processes runs each node in a process of its own. Nodes is not used then.
-	Processes *Processes
+	Processes *Processes `json:"-"`
 
 	NodeCount int           // default: 3
 	Rows      int           // default: 64; a few of them get most of the reads and writes
@@ -62,7 +62,7 @@ type ConsistencyConfig struct {
 	// Default: key 60, tag 12, pattern 12, mutate 12, set 4, clear 1.
 	Kinds map[Kind]int
 
-	Faults []Fault
+	Faults []Fault `json:"-"`
 
 	// Seed decides what every goroutine chooses, in which order; not how the
 	// goroutines interleave. Default: the time. It is printed.

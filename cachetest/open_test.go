@@ -49,6 +49,7 @@ type verdict struct {
 
 func (v *verdict) Cleanup(f func())      { v.cleanups = append(v.cleanups, f) }
 func (v *verdict) Errorf(string, ...any) { v.failed = true }
+func (v *verdict) Error(...any)          { v.failed = true }
 func (v *verdict) end() {
 	for i := len(v.cleanups) - 1; i >= 0; i-- {
 		v.cleanups[i]()

@@ -20,9 +20,9 @@ type station struct {
 	source source
 	told   func(trouble string)
 
-	// crash, if set, is asked inside each Mutate after its commit, and may end the
-	// process.
-	crash func()
+	// crash, if set, is called inside each Mutate after its commit, and may end
+	// the process.
+	crash func(committed rowVersion)
 
 	// alone is held by whoever writes one of the rows that are Set, by row, from
 	// before the commit until all know.
@@ -199,10 +199,13 @@ func (s *station) writeOnce(ctx context.Context, to target) {
 	}
 	var covered []rowVersion
 	commit := func() error {
-		if _, err := s.source.commit(to.row); err != nil {
+		version, err := s.source.commit(to.row)
+		if err != nil {
 			return err
 		}
-		var err error
+		if to.kind == ByMutate && s.crash != nil {
+			s.crash(rowVersion{to.row, version})
+		}
 		covered, err = s.source.versions(to.covers(s.cfg.Rows))
 		return err
 	}
@@ -210,11 +213,7 @@ func (s *station) writeOnce(ctx context.Context, to target) {
 	var err error
 	if to.kind == ByMutate {
 		queued, err = s.node.mutate(ctx, to, func(context.Context) error {
-			err := commit()
-			if err == nil && s.crash != nil {
-				s.crash()
-			}
-			return err
+			return commit()
 		})
 		if covered == nil {
 			s.count(countRefused)

@@ -1,0 +1,25 @@
+package cachetest_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/tiercache/tiercache/cachetest"
+	"github.com/tiercache/tiercache/internal/redistest"
+)
+
+func TestNodesInProcessesOfTheirOwnServeNothingStaleWhenOneIsPaused(t *testing.T) {
+	t.Parallel()
+	processes := &cachetest.Processes{Arg: redistest.Start(t).Addr()}
+	r := cachetest.Consistency(t, cachetest.ConsistencyConfig{
+		Processes: processes,
+		Duration:  3 * time.Second,
+		Bound:     settled,
+		Faults:    []cachetest.Fault{processes.Pause(1, time.Second)},
+	})
+	assert.Greater(t, r.Reads, int64(1000))
+	assert.Positive(t, r.Memory)
+	assert.Positive(t, r.Faults["pause-node"])
+}
