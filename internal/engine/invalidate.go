@@ -122,7 +122,7 @@ func (e *Engine) invalidatePattern(ctx context.Context, text string, owner *Cach
 	if e.remote != nil {
 		p := journal.Pattern{Glob: text, Owner: ownerID(owner)}
 		var err error
-		if r.Keys, err = e.remote.DeleteMatching(ctx, e.prefix, p.Glob, p.Owner); err != nil {
+		if r.Keys, err = e.remote.DeleteMatching(ctx, e.prefix, p.Glob, false, nil); err != nil {
 			e.failed(err)
 			e.journal.AddPattern(p)
 			r.Queued = true

@@ -68,7 +68,7 @@ func (e *Engine) replayOnce(ctx context.Context) int {
 		}
 	}
 	for _, p := range b.Patterns {
-		_, err := e.remote.DeleteMatching(ctx, e.prefix, p.Glob, p.Owner)
+		_, err := e.remote.DeleteMatching(ctx, e.prefix, p.Glob, false, nil)
 		if e.failed(err); err == nil {
 			e.journal.DonePattern(b, p)
 		}

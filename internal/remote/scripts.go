@@ -17,12 +17,15 @@ var (
 	releaseSource string
 	//go:embed scripts/renew.lua
 	renewSource string
-	//go:embed scripts/disown.lua
-	disownSource string
+	//go:embed scripts/unlink.lua
+	unlinkSource string
+	//go:embed scripts/expire.lua
+	expireSource string
 
 	acquireScript = redis.NewScript(acquireSource)
 	fillScript    = redis.NewScript(fillSource)
 	releaseScript = redis.NewScript(releaseSource)
 	renewScript   = redis.NewScript(renewSource)
-	disownScript  = redis.NewScript(disownSource)
+	unlinkScript  = redis.NewScript(unlinkSource)
+	expireScript  = redis.NewScript(expireSource)
 )
