@@ -87,7 +87,10 @@ func (r *Remote) sweep(ctx context.Context, d deed, prefix, pattern string, add 
 			return err
 		}
 		switch {
-		case before.what != after.what || !r.routes.unchanged(ctx, t, r.cfg.Write):
+		case before.what != after.what:
+			r.routes.stale()
+			last = ""
+		case !r.routes.unchanged(ctx, t, r.cfg.Write):
 			last = ""
 		case after.away:
 			return fmt.Errorf("a slot is on its way to a master that has none yet: %w", ErrUnavailable)
