@@ -78,8 +78,9 @@ func faultOf(name string, top *topology) *cachetest.Fault {
 		f.For = time.Second
 		inject(func(context.Context) { heal = top.failover(n) })
 		f.Heal = func() {
-			if heal != nil {
+			if heal != nil { // nil if Inject failed the test
 				heal()
+				heal = nil
 			}
 		}
 

@@ -136,10 +136,20 @@ func (n *tiersNode) invalidate(ctx context.Context, to target) (bool, error) {
 		r, err := n.tiers.Invalidate(ctx, tiercache.Pattern(pattern))
 		return r.Queued, err
 	case ByClear:
+		if to.variant%2 == 1 {
+			return n.clearCache(ctx)
+		}
 		r, err := n.cache.InvalidatePattern(ctx, n.prefix+"*")
 		return r.Queued, err
 	}
 	panic("bug: no such kind of invalidation: " + string(to.kind))
+}
+
+// clearCache does not say whether it was queued. If nothing is, it was not, or has
+// been sent since.
+func (n *tiersNode) clearCache(ctx context.Context) (queued bool, err error) {
+	err = n.cache.Clear(ctx)
+	return n.queued() > 0, err
 }
 
 func (n *tiersNode) mutate(context.Context, target, func(context.Context) error) (bool, error) {
