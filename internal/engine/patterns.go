@@ -29,41 +29,40 @@ type patternTable struct {
 }
 
 type issued struct {
-	seq   uint64
-	glob  glob.Glob
-	text  string
-	owner *Cache // nil: of any cache
+	seq  uint64
+	glob glob.Glob
+	text string
 }
 
 func (l *patternLog) init() { l.table.Store(new(patternTable)) }
 
 // issue voids everything that was sampled before and matches. A pattern given
 // again takes the place of the earlier one.
-func (l *patternLog) issue(text string, owner *Cache) {
+func (l *patternLog) issue(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	old := l.table.Load()
 	next := &patternTable{seq: old.seq + 1}
 	for _, p := range old.list {
-		if p.text != text || p.owner != owner {
+		if p.text != text {
 			next.list = append(next.list, p)
 		}
 	}
 	if len(next.list) >= recentPatterns {
 		next.list = merged(next.list)
 	}
-	next.list = append(next.list, issued{next.seq, glob.Compile(text), text, owner})
+	next.list = append(next.list, issued{next.seq, glob.Compile(text), text})
 	l.table.Store(next)
 }
 
 // voids tells whether a pattern issued after seq matches key.
-func (t *patternTable) voids(seq uint64, key string, owner *Cache) bool {
+func (t *patternTable) voids(seq uint64, key string) bool {
 	if seq == t.seq {
 		return false
 	}
 	for i := len(t.list) - 1; i >= 0 && t.list[i].seq > seq; i-- {
 		p := &t.list[i]
-		if (p.owner == nil || p.owner == owner) && p.glob.Match(key) {
+		if p.glob.Match(key) {
 			return true
 		}
 	}
@@ -109,9 +108,6 @@ func merged(list []issued) []issued {
 // merge gives the pair the newer one's number, which voids more, never less.
 func merge(a, b issued, prefix string) issued {
 	one := issued{seq: max(a.seq, b.seq), text: glob.Escape(prefix) + "*"}
-	if a.owner == b.owner {
-		one.owner = a.owner
-	}
 	one.glob = glob.Compile(one.text)
 	return one
 }

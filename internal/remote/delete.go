@@ -2,7 +2,6 @@ package remote
 
 import (
 	"context"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -70,8 +69,8 @@ func unlinkAt(ctx context.Context, m *master, keys []string) (cmds []*redis.IntC
 	for i := range cmds {
 		cmds[i] = redis.NewIntCmd(ctx, "unlink", keys[i])
 	}
-	perr = m.do(ctx, m.budget.write, func(ctx context.Context) error {
-		p := m.rdb.Pipeline()
+	perr = m.do(ctx, m.budget.write, func(ctx context.Context, l *life) error {
+		p := l.rdb.Pipeline()
 		for _, c := range cmds {
 			_ = p.Process(ctx, c)
 		}
@@ -93,7 +92,8 @@ func unlinkAt(ctx context.Context, m *master, keys []string) (cmds []*redis.IntC
 // characters. It scans every master, and again if slots or servers changed on
 // the way. A lease that stood when the scan began is removed like a value, so a
 // load that began before cannot fill afterwards.
-func (r *Remote) DeleteMatching(ctx context.Context, prefix, pattern, owner string) (removed int64, err error) {
+func (r *Remote) DeleteMatching(ctx context.Context, prefix, pattern string, expire bool, progress func(int64)) (removed int64, err error) {
+	owner := ""
 	for try := 0; ; try++ {
 		t, err := r.routes.undisputed(ctx, r.cfg.Write)
 		if err != nil {
@@ -138,8 +138,8 @@ func (m *master) sweep(ctx context.Context, prefix, pattern, owner string, remov
 	var cursor uint64
 	for {
 		var keys []string
-		err := m.do(ctx, m.budget.write, func(ctx context.Context) (err error) {
-			keys, cursor, err = m.rdb.Scan(ctx, cursor, prefix+pattern, batch).Result()
+		err := m.do(ctx, m.budget.write, func(ctx context.Context, l *life) (err error) {
+			keys, cursor, err = l.rdb.Scan(ctx, cursor, prefix+pattern, batch).Result()
 			return err
 		})
 		if err != nil {
@@ -161,17 +161,14 @@ func (m *master) sweep(ctx context.Context, prefix, pattern, owner string, remov
 }
 
 func (m *master) remove(ctx context.Context, prefix string, keys []string, owner string) (n int64, err error) {
-	err = m.do(ctx, m.budget.write, func(ctx context.Context) error {
-		p := m.rdb.Pipeline()
+	err = m.do(ctx, m.budget.write, func(ctx context.Context, l *life) error {
+		p := l.rdb.Pipeline()
 		var cmds []interface{ Int64() (int64, error) }
 		for _, k := range keys {
 			switch {
 			case strings.HasPrefix(k[len(prefix):], reserved):
 			case owner == "":
 				cmds = append(cmds, intCmd{p.Unlink(ctx, k)})
-			default:
-				cmds = append(cmds, disownScript.Eval(ctx, p, []string{k}, owner,
-					strconv.Itoa(envelope.CacheAt), strconv.Itoa(envelope.CacheAt+envelope.CacheIDLen-1)))
 			}
 		}
 		if len(cmds) == 0 {
@@ -192,3 +189,7 @@ func (m *master) remove(ctx context.Context, prefix string, keys []string, owner
 type intCmd struct{ *redis.IntCmd }
 
 func (c intCmd) Int64() (int64, error) { return c.Result() }
+
+func (r *Remote) Expire(ctx context.Context, keys []string, token func() envelope.Token) (int64, []string, error) {
+	return r.Unlink(ctx, keys)
+}
