@@ -12,7 +12,7 @@ import (
 
 func TestNodesInProcessesOfTheirOwnServeNothingStaleWhenOneIsPaused(t *testing.T) {
 	t.Parallel()
-	processes := &cachetest.Processes{Arg: redistest.Start(t).Addr()}
+	processes := &cachetest.Processes{Arg: singleOf(redistest.Start(t))}
 	r := cachetest.Consistency(t, cachetest.ConsistencyConfig{
 		Processes: processes,
 		Duration:  3 * time.Second,

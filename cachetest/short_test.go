@@ -22,7 +22,7 @@ func TestASingleRedisServesNothingStale(t *testing.T) {
 			admin := server.Client()
 			cfg := cachetest.ConsistencyConfig{
 				Nodes: func(int) (*tiercache.Tiers, error) {
-					return tiercache.Open(tiercache.Config{Redis: admin, Prefix: "c:"})
+					return tiercache.Open(strict(tiercache.Config{Redis: admin, Prefix: "c:"}))
 				},
 				Duration: 3 * time.Second,
 				Bound:    settled,
@@ -47,6 +47,3 @@ func TestASingleRedisServesNothingStale(t *testing.T) {
 		})
 	}
 }
-
-// settled is when every node has seen the end of what another invalidated.
-const settled = 6 * time.Second

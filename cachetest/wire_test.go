@@ -46,7 +46,7 @@ func TestProcessesThatDoNotHearEachOtherAreCaught(t *testing.T) {
 	t.Parallel()
 	v := &verdict{TB: t}
 	r := Consistency(v, ConsistencyConfig{
-		Processes: &Processes{Arg: redistest.Start(t).Addr() + " apart"},
+		Processes: &Processes{Arg: "single " + redistest.Start(t).Addr() + " apart"},
 		Duration:  time.Second,
 		Bound:     100 * time.Millisecond,
 		Kinds:     map[Kind]int{ByKey: 1},

@@ -94,7 +94,8 @@ type Listener struct {
 	best Mode // the last mode but Connecting; of run alone
 }
 
-// Listen starts at once and returns without waiting for the server.
+// Listen starts at once and returns without waiting for the server. Handler may
+// be called before it returns.
 func Listen(cfg Config) *Listener {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

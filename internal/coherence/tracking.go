@@ -67,15 +67,6 @@ func (s *session) listenOptions() *redis.Options {
 	return s.guarded(o)
 }
 
-// errNoPush is the refusal of a server that speaks no RESP3. It accepts CLIENT
-// TRACKING all the same, and never pushes; so it is asked first.
-var errNoPush = serverError("HELLO 3 did not lead to RESP3")
-
-type serverError string
-
-func (e serverError) Error() string { return string(e) }
-func (serverError) RedisError()     {}
-
 // isRefusal tells an answer that will be the same in a minute from one of a server
 // that cannot answer now.
 func isRefusal(err error) bool {
@@ -91,13 +82,11 @@ func isRefusal(err error) bool {
 	return true
 }
 
+// track asks for RESP3 itself: go-redis falls back to RESP2 without a word, and
+// there the server accepts CLIENT TRACKING all the same and never pushes.
 func track(ctx context.Context, cn *redis.Conn, prefix string) error {
-	hello, err := cn.Hello(ctx, 3, "", "", "").Result()
-	if err != nil {
+	if err := cn.Hello(ctx, 3, "", "", "").Err(); err != nil {
 		return err
-	}
-	if hello["proto"] != int64(3) {
-		return errNoPush
 	}
 	return cn.ClientTrackingOn(ctx, &redis.ClientTrackingOptions{Bcast: true, Prefixes: []string{prefix}}).Err()
 }

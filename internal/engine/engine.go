@@ -136,6 +136,7 @@ func Open(cfg Config) (*Engine, error) {
 		e.wg.Go(e.confirm)
 		e.wg.Go(e.touch)
 	}
+	e.wg.Go(e.meet)
 	return e, nil
 }
 

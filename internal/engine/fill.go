@@ -131,17 +131,14 @@ func (c *Cache) release(ctx context.Context, holds []hold) (stood bool) {
 	return stood
 }
 
-// keepFilled inserts what Redis has now.
-func (c *Cache) keepFilled(ctx context.Context, h hold, l loaded) {
-	life := c.memoryLife(l.ttl)
-	if life <= 0 {
-		return
-	}
+// keepFilled inserts what Redis has now. The generations are those that it can be
+// compared by, nil if one of its tags was invalidated meanwhile.
+func (c *Cache) keepFilled(ctx context.Context, h hold, l loaded) []*gen {
 	gens, ok := c.eng.present(ctx, l.gens)
-	if !ok {
-		return
+	if life := c.memoryLife(l.ttl); ok && life > 0 {
+		c.eng.keep(c.filledItem(h, l, life, gens), h.v)
 	}
-	c.eng.keep(c.filledItem(h, l, life, gens), h.v)
+	return gens
 }
 
 func (c *Cache) filledItem(h hold, l loaded, life time.Duration, gens []*gen) *item {

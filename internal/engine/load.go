@@ -106,7 +106,6 @@ func (c *Cache) loadLeased(ctx context.Context, out *outcome, holds []hold, load
 		out.standing = c.release(ctx, holds) && err == nil
 		return
 	}
-	out.gens = l.gens
 	for i, h := range holds {
 		// What the server tells from here on may be of this fill: see confirm.go.
 		h.v = c.eng.again(h.v, h.hash, h.rkey)
@@ -119,7 +118,10 @@ func (c *Cache) loadLeased(ctx context.Context, out *outcome, holds []hold, load
 			c.counts.errors.Add(1)
 			c.keepAlone(h, l, out.loadBegan)
 		case filled:
-			c.keepFilled(ctx, h, l)
+			gens := c.keepFilled(ctx, h, l)
+			if i == 0 {
+				out.gens, filled = gens, gens != nil
+			}
 		default:
 			c.counts.fillsRefused.Add(1)
 		}

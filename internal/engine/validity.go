@@ -186,7 +186,7 @@ func (e *Engine) serves(it *item, at int64) service {
 		if t.voids(m.seq.Load(), it.Key) {
 			return no
 		}
-		m.seq.Store(t.seq) // a slower reader may put an older one: matched again, no harm
+		m.survived(t.seq)
 	}
 	if at >= it.Deadline {
 		return no

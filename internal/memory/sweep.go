@@ -54,7 +54,7 @@ func (c *Cache[M]) free(due []*Item[M]) {
 		if c.stopped() {
 			return
 		}
-		c.changeIf(it.Hash, nil, func(got *Item[M]) bool { return got == it })
+		c.Discard(it)
 	}
 }
 

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 
@@ -10,15 +11,36 @@ import (
 	"github.com/tiercache/tiercache/internal/envelope"
 )
 
-const (
-	batch    = 1000 // keys in one pipeline, and SCAN's COUNT
-	rescans  = 3    // how often a scan starts again because slots or servers changed
-	reserved = "~"  // keys under <prefix>~ are the library's own: no pattern matches them
-)
+// batch is how many keys go in one pipeline. Redis may serve all of it, 4 µs a
+// key, before it turns to another client; pipelines of 1,000 are a tenth faster.
+const batch = 50
 
-// Unlink removes keys, each with a command of its own: a pipeline never crosses
-// slots. It returns how many there were and the keys whose command failed.
+// deed is what is done to keys: by a script of one key, so that a pipeline never
+// crosses slots.
+type deed struct {
+	script *redis.Script
+	token  func() envelope.Token // nil: the script takes none
+}
+
+var unlinking = deed{script: unlinkScript}
+
+func expiring(token func() envelope.Token) deed { return deed{expireScript, token} }
+
+// Unlink removes keys, but for the markers of Mutates. It returns how many there
+// were and the keys whose command failed.
 func (r *Remote) Unlink(ctx context.Context, keys []string) (removed int64, failed []string, err error) {
+	return r.each(ctx, keys, unlinking)
+}
+
+// Expire marks the values under keys as stale, with a new token each, removes
+// leases, and leaves markers alone. It returns how many keys it changed and those
+// whose command failed. token is called from several goroutines, and again for a
+// key that is tried again.
+func (r *Remote) Expire(ctx context.Context, keys []string, token func() envelope.Token) (n int64, failed []string, err error) {
+	return r.each(ctx, keys, expiring(token))
+}
+
+func (r *Remote) each(ctx context.Context, keys []string, d deed) (n int64, failed []string, err error) {
 	var contradicted *table
 	for try := 0; len(keys) > 0; try++ {
 		var homeless []string
@@ -38,19 +60,17 @@ func (r *Remote) Unlink(ctx context.Context, keys []string) (removed int64, fail
 				for len(all) > 0 {
 					some := all[:min(batch, len(all))]
 					all = all[len(some):]
-					cmds, perr := unlinkAt(ctx, m, some)
+					replies := d.at(ctx, m, some, false)
+					d.follow(ctx, at, some, replies)
 					mu.Lock()
-					for i, c := range cmds {
+					for i, r := range replies {
 						switch {
-						case c.Err() == nil && perr == nil:
-							removed += c.Val()
-						case try == 0 && moved(c.Err()):
+						case r.err == nil:
+							n += r.n
+						case try == 0 && moved(r.err):
 							homeless = append(homeless, some[i])
 						default:
-							failed = append(failed, some[i])
-							if err = c.Err(); err == nil {
-								err = perr
-							}
+							failed, err = append(failed, some[i]), r.err
 						}
 					}
 					mu.Unlock()
@@ -60,136 +80,108 @@ func (r *Remote) Unlink(ctx context.Context, keys []string) (removed int64, fail
 		wg.Wait()
 		keys, contradicted = homeless, at
 	}
-	return removed, failed, err
+	return n, failed, err
 }
 
-// unlinkAt fails as a whole (perr) only if nothing was sent.
-func unlinkAt(ctx context.Context, m *master, keys []string) (cmds []*redis.IntCmd, perr error) {
-	cmds = make([]*redis.IntCmd, len(keys))
-	for i := range cmds {
-		cmds[i] = redis.NewIntCmd(ctx, "unlink", keys[i])
-	}
-	perr = m.do(ctx, m.budget.write, func(ctx context.Context, l *life) error {
-		p := l.rdb.Pipeline()
-		for _, c := range cmds {
-			_ = p.Process(ctx, c)
-		}
-		_, err := p.Exec(ctx)
-		return err
-	})
-	if perr != nil {
-		for _, c := range cmds {
-			if c.Err() != nil {
-				return cmds, nil // each says for itself
+// done is the reply of one key's command.
+type done struct {
+	n   int64
+	err error
+}
+
+// at does it to keys at m; asking: although m does not own their slots, because
+// it is being given them.
+//
+// The first command brings the script, the others name it by its hash: 1,000 keys
+// in one pipeline take 3.5 ms, with EVAL for each 5.1 ms, by UNLINK without a
+// script 0.8 ms (BenchmarkUnlink). Who does not know it then is given it with each
+// key, and may do some of this twice, which is harmless: a server that was told to
+// forget it, or one whose first key is another's, and miniredis, which remembers
+// only SCRIPT LOAD.
+func (d deed) at(ctx context.Context, m *master, keys []string, asking bool) []done {
+	replies := make([]done, len(keys))
+	send := func(which []int, whole bool) {
+		var cmds []*redis.Cmd
+		err := m.do(ctx, m.budget.write, func(ctx context.Context, l *life) error {
+			p := l.rdb.Pipeline()
+			for i, at := range which {
+				if asking {
+					p.Do(ctx, "asking")
+				}
+				var args []any
+				if d.token != nil {
+					token := d.token()
+					args = append(args, token[:])
+				}
+				run := d.script.EvalSha
+				if whole || i == 0 {
+					run = d.script.Eval
+				}
+				cmds = append(cmds, run(ctx, p, keys[at:at+1], args...))
+			}
+			_, err := p.Exec(ctx)
+			return err
+		})
+		for i, at := range which {
+			if cmds == nil { // nothing was sent
+				replies[at].err = err
+			} else {
+				replies[at].n, replies[at].err = cmds[i].Int64()
 			}
 		}
 	}
-	return cmds, perr
-}
-
-// DeleteMatching removes the keys prefix+x for every x that the glob pattern
-// matches; with an owner, only what that cache wrote. prefix has no glob
-// characters. It scans every master, and again if slots or servers changed on
-// the way. A lease that stood when the scan began is removed like a value, so a
-// load that began before cannot fill afterwards.
-func (r *Remote) DeleteMatching(ctx context.Context, prefix, pattern string, expire bool, progress func(int64)) (removed int64, err error) {
-	owner := ""
-	for try := 0; ; try++ {
-		t, err := r.routes.undisputed(ctx, r.cfg.Write)
-		if err != nil {
-			return removed, err
-		}
-		// Before the first connection nobody has a stamp that could change.
-		if err := parallel(t.masters, func(m *master) error { return m.met(ctx) }); err != nil {
-			return removed, err
-		}
-		before := stamps(t)
-		var mu sync.Mutex // guards removed
-		err = parallel(t.masters, func(m *master) error {
-			return m.sweep(ctx, prefix, pattern, owner, func(n int64) {
-				mu.Lock()
-				removed += n
-				mu.Unlock()
-			})
-		})
-		if moved(err) && r.plan.cluster != nil {
-			r.routes.stale()
-		} else if err != nil {
-			return removed, err
-		} else if r.routes.unchanged(ctx, t, r.cfg.Write) && before == stamps(t) {
-			return removed, nil
-		}
-		if try == rescans {
-			return removed, ErrUnavailable
-		}
+	every := make([]int, len(keys))
+	for i := range every {
+		every[i] = i
 	}
+	send(every, false)
+	if again := where(replies, func(err error) bool { return redis.HasErrorPrefix(err, "NOSCRIPT") }); len(again) > 0 {
+		send(again, true)
+	}
+	return replies
 }
 
-func stamps(t *table) string {
-	var b strings.Builder
+// follow does it once more to the keys whose slot is being given to another
+// master and that are there already, or new.
+func (d deed) follow(ctx context.Context, t *table, keys []string, replies []done) {
 	for _, m := range t.masters {
-		s := m.stamp()
-		b.Write(s[:])
-	}
-	return b.String()
-}
-
-func (m *master) sweep(ctx context.Context, prefix, pattern, owner string, removed func(int64)) error {
-	var cursor uint64
-	for {
-		var keys []string
-		err := m.do(ctx, m.budget.write, func(ctx context.Context, l *life) (err error) {
-			keys, cursor, err = l.rdb.Scan(ctx, cursor, prefix+pattern, batch).Result()
-			return err
+		at := where(replies, func(err error) bool {
+			f := strings.Fields(answer(err))
+			return len(f) == 3 && f[0] == "ASK" && f[2] == m.addr
 		})
-		if err != nil {
-			return err
-		}
-		for len(keys) > 0 {
-			some := keys[:min(batch, len(keys))]
-			keys = keys[len(some):]
-			n, err := m.remove(ctx, prefix, some, owner)
-			removed(n)
-			if err != nil {
-				return err
-			}
-		}
-		if cursor == 0 {
-			return nil
-		}
+		d.again(ctx, m, keys, replies, at)
 	}
 }
 
-func (m *master) remove(ctx context.Context, prefix string, keys []string, owner string) (n int64, err error) {
-	err = m.do(ctx, m.budget.write, func(ctx context.Context, l *life) error {
-		p := l.rdb.Pipeline()
-		var cmds []interface{ Int64() (int64, error) }
-		for _, k := range keys {
-			switch {
-			case strings.HasPrefix(k[len(prefix):], reserved):
-			case owner == "":
-				cmds = append(cmds, intCmd{p.Unlink(ctx, k)})
-			}
-		}
-		if len(cmds) == 0 {
-			return nil
-		}
-		_, err := p.Exec(ctx)
-		for _, c := range cmds {
-			if one, cerr := c.Int64(); cerr == nil {
-				n += one
-			}
-		}
-		return err
-	})
-	return n, err
+// again does it to some of the keys at m, which is asked for slots that it does
+// not own yet.
+func (d deed) again(ctx context.Context, m *master, keys []string, replies []done, which []int) {
+	if len(which) == 0 {
+		return
+	}
+	some := make([]string, len(which))
+	for i, at := range which {
+		some[i] = keys[at]
+	}
+	for i, r := range d.at(ctx, m, some, true) {
+		replies[which[i]] = r
+	}
 }
 
-// intCmd lets the replies of UNLINK and of scripts be read alike.
-type intCmd struct{ *redis.IntCmd }
+func where(replies []done, is func(error) bool) (at []int) {
+	for i, r := range replies {
+		if r.err != nil && is(r.err) {
+			at = append(at, i)
+		}
+	}
+	return at
+}
 
-func (c intCmd) Int64() (int64, error) { return c.Result() }
-
-func (r *Remote) Expire(ctx context.Context, keys []string, token func() envelope.Token) (int64, []string, error) {
-	return r.Unlink(ctx, keys)
+// answer is the text of an error that Redis answered, "" of any other.
+func answer(err error) string {
+	var said redis.Error
+	if errors.As(err, &said) {
+		return said.Error()
+	}
+	return ""
 }

@@ -40,7 +40,7 @@ type life struct {
 func (m *master) newLife(self *incarnation) *life {
 	l := &life{m: m, turn: make(chan struct{}, 1)}
 	l.self.Store(self)
-	o := m.options
+	o := telling(*failFast(m.options, m.budget.read, m.budget.write))
 	theirs := o.OnConnect
 	o.OnConnect = func(ctx context.Context, cn *redis.Conn) error {
 		if theirs != nil {
@@ -52,7 +52,7 @@ func (m *master) newLife(self *incarnation) *life {
 		return err
 	}
 	l.options = o
-	l.rdb = redis.NewClient(failFast(o, m.budget.read, m.budget.write))
+	l.rdb = redis.NewClient(&o)
 	l.own = l.newOwn()
 	return l
 }
@@ -62,7 +62,7 @@ func (l *life) newOwn() *redis.Client {
 	// One is used. A pool that has seen as many failed dials as it is large dials
 	// once a second, on a goroutine that outlives it.
 	o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 16, 0, 1, 0
-	return redis.NewClient(failFast(o, l.m.budget.read, l.m.budget.write))
+	return redis.NewClient(&o)
 }
 
 // question meets the server once more, unless it has said after since who it is.

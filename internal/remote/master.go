@@ -2,10 +2,8 @@ package remote
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -165,7 +163,6 @@ func (m *master) try(ctx context.Context, limit time.Duration, op func(context.C
 }
 
 func (m *master) heard(n news, err error) {
-	var dial *net.OpError
 	switch {
 	case n == none:
 		return
@@ -174,7 +171,7 @@ func (m *master) heard(n news, err error) {
 			m.fails.Store(0)
 		}
 		return
-	case n == refusing, errors.As(err, &dial) && dial.Op == "dial":
+	case n == refusing:
 	case m.fails.Add(1) < failLimit:
 		return
 	}

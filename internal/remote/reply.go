@@ -35,7 +35,7 @@ const (
 	answered             // whatever it answered
 	slow                 // it did not, in time
 	dead                 // the connection broke
-	refusing             // it says that it cannot serve
+	refusing             // it lets nobody in, or says that it cannot serve
 )
 
 // Over is the reason why the caller waits no more, nil if he does. The deadline
@@ -69,6 +69,8 @@ func newsOf(ctx context.Context, err error) news {
 		return none // those that hold the connections will tell
 	case isTimeout(err):
 		return slow
+	case errors.As(err, new(dialError)):
+		return refusing
 	}
 	return dead
 }

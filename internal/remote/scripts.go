@@ -27,6 +27,9 @@ var (
 	releaseScript = script("release")
 	renewScript   = script("renew")
 
+	unlinkScript = script("unlink")
+	expireScript = script("expire")
+
 	markScript   = script("mark")
 	unmarkScript = script("unmark")
 
