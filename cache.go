@@ -32,6 +32,7 @@ func New[T any](tiers *Tiers, opts Options[T]) (*Cache[T], error) {
 		TTL:         o.TTL,
 		MemoryTTL:   o.MemoryTTL,
 		NegativeTTL: o.NegativeTTL,
+		MemoryOnly:  o.MemoryOnly,
 		LoadTimeout: o.LoadTimeout,
 		Jitter:      o.Jitter,
 		Codec:       name,
@@ -44,6 +45,9 @@ func New[T any](tiers *Tiers, opts Options[T]) (*Cache[T], error) {
 	}
 	if o.TTLOf != nil {
 		spec.TTLOf = func(v any) time.Duration { return o.TTLOf(*v.(*T)) }
+	}
+	if o.Tags != nil {
+		spec.Tags = func(v any) []string { return o.Tags(*v.(*T)) }
 	}
 	if o.Cost != nil {
 		spec.Cost = func(v any) int64 { return o.Cost(*v.(*T)) }
@@ -130,6 +134,7 @@ func (c *Cache[T]) none(err error) (zero T, _ error) { return zero, err }
 func callOf(opts []CallOption) (call engine.Call) {
 	for _, o := range opts {
 		call.Also = append(call.Also, o.also...)
+		call.Tags = append(call.Tags, o.tags...)
 		if o.ttl > 0 {
 			call.TTL = o.ttl
 		}

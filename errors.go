@@ -14,6 +14,10 @@ var (
 	// what Close interrupted.
 	ErrClosed = errs.ErrClosed
 
+	// ErrNotMarked is what Tiers.Mutate's error wraps when Redis could not be told
+	// before the change: the function was not run.
+	ErrNotMarked = errs.ErrNotMarked
+
 	// ErrGoexit is returned when a loader ended its goroutine with
 	// runtime.Goexit, as t.FailNow does, instead of returning.
 	ErrGoexit = errs.ErrGoexit

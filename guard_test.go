@@ -29,8 +29,13 @@ var invalidations = map[string]func(*tiercache.Tiers) error{
 	},
 }
 
-// removal is the command by which the invalidation reaches Redis.
-var removal = []string{"unlink", "t:k:1"}
+// Words of the scripts by which operations reach Redis; miniredis is sent their
+// text each time.
+var (
+	removal = []string{"Removes what stands under a key", "t:k:1"}
+	seizing = []string{"Takes the lease of a key for a Set", "t:k:1"}
+	filling = []string{"Turns a lease into the value", "t:k:1"}
+)
 
 type world struct {
 	w     *wire
@@ -201,7 +206,7 @@ func TestAReadBetweenTheStepsOfASetDoesNotReplaceIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.fromRedisOnly(t, 1)
-	seize := w.w.holdRequest("set", "t:k:1")
+	seize := w.w.holdRequest(seizing...)
 	set := make(chan error, 1)
 	go func() { set <- w.cache.Set(bg, "k:1", 2) }()
 	seize.wait()
@@ -220,7 +225,7 @@ func TestAReadBetweenTheStepsOfASetDoesNotReplaceIt(t *testing.T) {
 func TestASetOvertakenByAnInvalidationStoresNothing(t *testing.T) {
 	t.Parallel()
 	forEachInvalidation(t, func(t *testing.T, w world, invalidate func() error) {
-		seize := w.w.holdReply("set", "t:k:1")
+		seize := w.w.holdReply(seizing...)
 		set := make(chan error, 1)
 		go func() { set <- w.cache.Set(bg, "k:1", 1) }()
 		seize.wait()
@@ -260,8 +265,7 @@ func (w world) mustHave(t *testing.T, want int) {
 func TestAnInvalidationAfterTheFillOfASetIsNotUndoneInMemory(t *testing.T) {
 	t.Parallel()
 	forEachInvalidation(t, func(t *testing.T, w world, invalidate func() error) {
-		fill := w.w.holdReply("evalsha", "t:k:1")
-		require.NoError(t, w.cache.Set(bg, "warm-up", 0)) // the script is there: the next EVALSHA is the fill
+		fill := w.w.holdReply(filling...)
 		set := make(chan error, 1)
 		go func() { set <- w.cache.Set(bg, "k:1", 1) }()
 		fill.wait()
@@ -277,7 +281,7 @@ func TestAnInvalidationAfterTheFillOfASetIsNotUndoneInMemory(t *testing.T) {
 func TestASetWhoseFillIsRefusedDoesNotStayInMemory(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	seize := w.w.holdReply("set", "t:k:1")
+	seize := w.w.holdReply(seizing...)
 	set := make(chan error, 1)
 	go func() { set <- w.cache.Set(bg, "k:1", 1) }()
 	seize.wait()
@@ -311,10 +315,8 @@ func TestMemoryIsCleanBeforeRedisIsAsked(t *testing.T) {
 // would wait for somebody who waits for him.
 func TestAnExtraKeysLeaseIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)                                     // on miniredis without a clock: no lease runs out
-	_, err := w.cache.GetOrLoad(bg, "warm-up", value(0)) // the scripts are there
-	require.NoError(t, err)
-	acquire := w.w.holdReply("evalsha", "t:E")
+	w := newWorld(t) // on miniredis without a clock: no lease runs out
+	acquire := w.w.holdReply("Takes the lease of a key for whoever", "t:E")
 	a := make(chan error, 1)
 	go func() {
 		_, err := w.cache.GetOrLoad(bg, "E", value(1), tiercache.Also("P"))

@@ -20,11 +20,14 @@ const module = "github.com/tiercache/tiercache"
 // layers says what each package may import of this module. Whatever is not
 // named here may import nothing of it.
 var layers = map[string][]string{
-	".":                {"internal/engine", "internal/errs", "internal/remote"},
-	"internal/engine":  {"internal/envelope", "internal/errs", "internal/flight", "internal/glob", "internal/journal", "internal/memory", "internal/remote"},
-	"internal/remote":  {"internal/envelope"},
-	"internal/flight":  {"internal/errs"},
-	"internal/journal": {"internal/glob"},
+	".": {"internal/engine", "internal/errs", "internal/journal", "internal/remote"},
+	"internal/engine": {"internal/ablate", "internal/clock", "internal/coherence", "internal/envelope", "internal/errs",
+		"internal/flight", "internal/glob", "internal/journal", "internal/memory", "internal/remote"},
+	"internal/remote":    {"internal/clock", "internal/coherence", "internal/envelope"},
+	"internal/coherence": {"internal/clock", "internal/envelope"},
+	"internal/flight":    {"internal/errs"},
+	"internal/journal":   {"internal/glob"},
+	"cachetest":          {"", "internal/redistest"},
 }
 
 // keepers are the only packages that may import a dependency.
@@ -32,8 +35,8 @@ var keepers = map[string][]string{
 	"github.com/dgraph-io/ristretto/v2":   {"internal/memory"},
 	"golang.org/x/sync/singleflight":      {"internal/flight"},
 	"github.com/cespare/xxhash/v2":        {"internal/envelope"},
-	"github.com/redis/go-redis/v9":        {".", "internal/remote", "internal/redistest"},
-	"testing":                             {"internal/redistest"},
+	"github.com/redis/go-redis/v9":        {".", "internal/coherence", "internal/remote", "internal/redistest", "cachetest"},
+	"testing":                             {"internal/redistest", "cachetest"},
 	"github.com/alicebob/miniredis/v2":    nil,
 	"github.com/stretchr/testify/require": nil,
 }

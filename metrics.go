@@ -49,6 +49,7 @@ type Stats struct {
 	Caches []CacheStats // in the order in which they were made
 
 	KeyInvalidations     int64 // keys named to Invalidate or Delete
+	TagInvalidations     int64
 	PatternInvalidations int64
 	Clears               int64
 	InvalidationErrors   int64 // failed operations of these in Redis, while it was in use; the rest is queued
@@ -71,7 +72,7 @@ func (t *Tiers) Stats() Stats {
 	if s.Total.Operations > 0 {
 		s.Total.AverageTime = time.Duration(nanos / float64(s.Total.Operations))
 	}
-	s.KeyInvalidations, s.PatternInvalidations, s.Clears, s.InvalidationErrors = t.eng.Invalidations()
+	s.KeyInvalidations, s.TagInvalidations, s.PatternInvalidations, s.Clears, s.InvalidationErrors = t.eng.Invalidations()
 	s.MemoryEntries, s.MemoryBytes, s.MemoryEvictions = t.eng.Memory()
 	return s
 }
@@ -131,6 +132,13 @@ type MasterHealth struct {
 	// believed. Empty: the server does not say (INFO is refused, or it is a
 	// miniredis), so a restart from an old snapshot goes unnoticed.
 	Stamp string
+
+	// Hearing is how this process hears what others change there: "tracking"
+	// (everything that anybody does), "pubsub" (only what this library does; the
+	// server refuses CLIENT TRACKING), "none" (nothing: Redis is read each time),
+	// "connecting".
+	Hearing string
+	Fresh   bool // memory is served, since what was heard is younger than StalenessBound
 }
 
 // Health tells the state of the tiers. It does not wait.
@@ -138,7 +146,7 @@ func (t *Tiers) Health() Health {
 	mode, masters, queued := t.eng.Health()
 	h := Health{Mode: mode, Queued: queued, Connected: len(masters) > 0}
 	for _, m := range masters {
-		h.Masters = append(h.Masters, MasterHealth(m))
+		h.Masters = append(h.Masters, MasterHealth{m.Addr, m.Connected, m.Ping, m.Stamp, m.Hearing.String(), m.Fresh})
 		h.Connected = h.Connected && m.Connected
 		h.Ping = max(h.Ping, m.Ping)
 	}

@@ -17,7 +17,8 @@ type Options[T any] struct {
 	Name string
 
 	// KeyPrefix is what every key of this cache begins with, "user:" say; another
-	// key is an error. It narrows what Clear has to look through. Default: none.
+	// key is an error. No other cache's keys begin with it: the pattern "user:*"
+	// then is a Clear of this cache, which takes no scan. Default: none.
 	KeyPrefix string
 
 	// TTL is how long a value may be served, counted from when its load ended.
@@ -25,9 +26,13 @@ type Options[T any] struct {
 	TTL time.Duration
 
 	// MemoryTTL is how long memory may serve a value without asking Redis, if
-	// that is shorter than TTL. Default: TTL. With Redis, never more than 5 s:
-	// until then another node's invalidation may not be noticed.
+	// that is shorter than TTL. Default: TTL.
 	MemoryTTL time.Duration
+
+	// MemoryOnly keeps values out of Redis, which carries their invalidations all
+	// the same, from and to processes that have this cache too. Each process loads
+	// for itself.
+	MemoryOnly bool
 
 	// NegativeTTL is how long "no such thing" may be served. Default: 30 s.
 	// Negative: it is not cached.
@@ -41,6 +46,11 @@ type Options[T any] struct {
 	// was stored together does not expire together. Below 1. Default: 0.1.
 	// Negative: none.
 	Jitter float64
+
+	// Tags gives the tags of a value: Tiers.Invalidate(ctx, Tag(t)) voids all values
+	// that have t, however many, of any cache. A tag is not empty and valid UTF-8.
+	// Optional.
+	Tags func(T) []string
 
 	// Codec encodes values for Redis. Default: encoding/json; []byte and string
 	// are stored as they are.
@@ -110,6 +120,7 @@ func (o Options[T]) checked() (Options[T], error) {
 // CallOption changes one call.
 type CallOption struct {
 	also  []string
+	tags  []string
 	ttl   time.Duration
 	fresh bool
 }
@@ -118,6 +129,10 @@ type CallOption struct {
 // beside his id. One load fills them all. An invalidation of one says nothing
 // about the others: name them all.
 func Also(keys ...string) CallOption { return CallOption{also: keys} }
+
+// WithTags gives the value that this call stores further tags, known before it is
+// loaded. They count for the call that loads. What is absent has only these.
+func WithTags(tags ...string) CallOption { return CallOption{tags: tags} }
 
 // WithTTL takes the place of Options.TTL for the value this call stores. Zero or
 // less changes nothing.

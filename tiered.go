@@ -36,11 +36,30 @@ type Config struct {
 	ReadTimeout  time.Duration
 	WriteTimeout time.Duration
 
+	// StalenessBound is how old what memory serves may be while this process does
+	// not hear what others change: a read that starts longer than this after
+	// another process's Invalidate returned sees what is newer. Memory is served
+	// only while Redis has answered a question that was asked less than this ago,
+	// four times in that time. Typically changes arrive in well under a
+	// millisecond. At least 20 ms. Default: 1 s.
+	StalenessBound time.Duration
+
+	// OutageStaleness is the same for a process that cannot reach Redis at all:
+	// how long memory serves what it has, and what is loaded meanwhile. Negative:
+	// not at all, every read loads. Default: 1 min.
+	OutageStaleness time.Duration
+
+	// TrustAfterFailover believes values that an earlier life of the server stored:
+	// a promoted replica's, or those of a snapshot it restarted from. They may have
+	// missed the last invalidations. Default: they are loaded anew.
+	TrustAfterFailover bool
+
 	// SummaryEvery writes a line of statistics to Logger after every so many
 	// operations. Default: never.
 	SummaryEvery int
 
-	// Logger gets a line when Redis goes out of use and comes back. Default: none.
+	// Logger gets a line when Redis goes out of use and comes back, and when what
+	// this process hears of changes becomes less or more. Default: none.
 	Logger *slog.Logger
 }
 
@@ -48,6 +67,10 @@ const (
 	defaultMemoryBytes  = 64 << 20
 	defaultReadTimeout  = 50 * time.Millisecond
 	defaultWriteTimeout = 100 * time.Millisecond
+
+	defaultStalenessBound  = time.Second
+	defaultOutageStaleness = time.Minute
+	leastStalenessBound    = 20 * time.Millisecond
 )
 
 // Tiers are a process's memory and its Redis, shared by every Cache made from
@@ -67,8 +90,13 @@ func Open(cfg Config) (*Tiers, error) {
 		Prefix:       cfg.Prefix,
 		MemoryBytes:  cfg.MemoryBytes,
 		SummaryEvery: cfg.SummaryEvery,
-		Logger:       cfg.Logger,
-		Remote:       remote.Config{Client: cfg.Redis, Read: cfg.ReadTimeout, Write: cfg.WriteTimeout},
+
+		Bound:           cfg.StalenessBound,
+		OutageStaleness: cfg.OutageStaleness,
+		Trusting:        cfg.TrustAfterFailover,
+
+		Logger: cfg.Logger,
+		Remote: remote.Config{Client: cfg.Redis, Read: cfg.ReadTimeout, Write: cfg.WriteTimeout},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("tiercache: Config.Redis: %w", err)
@@ -93,6 +121,8 @@ func (c Config) checked() (Config, error) {
 		return bad("ReadTimeout", "is negative: %v", c.ReadTimeout)
 	case c.WriteTimeout < 0:
 		return bad("WriteTimeout", "is negative: %v", c.WriteTimeout)
+	case c.StalenessBound != 0 && c.StalenessBound < leastStalenessBound:
+		return bad("StalenessBound", "is %v, want at least %v", c.StalenessBound, leastStalenessBound)
 	case c.SummaryEvery < 0:
 		return bad("SummaryEvery", "is negative: %d", c.SummaryEvery)
 	}
@@ -109,6 +139,12 @@ func (c Config) checked() (Config, error) {
 	}
 	if c.WriteTimeout == 0 {
 		c.WriteTimeout = defaultWriteTimeout
+	}
+	if c.StalenessBound == 0 {
+		c.StalenessBound = defaultStalenessBound
+	}
+	if c.OutageStaleness == 0 {
+		c.OutageStaleness = defaultOutageStaleness
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

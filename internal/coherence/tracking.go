@@ -17,7 +17,9 @@ import (
 // plain takes out of the options what would send something twice, keep more than
 // one connection, or handle pushes behind our back.
 func plain(o redis.Options) redis.Options {
-	o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 1, 0, 0, 0
+	// One connection is all that is used. But after as many failed dials as the
+	// pool is large go-redis dials on a goroutine that outlives Close by a second.
+	o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 16, 0, 0, 0
 	o.PipelinePoolSize = -1
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.ContextTimeoutEnabled = true

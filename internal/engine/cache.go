@@ -24,6 +24,7 @@ type Spec struct {
 	TTL         time.Duration
 	MemoryTTL   time.Duration // 0: TTL
 	NegativeTTL time.Duration // <= 0: absence is not cached
+	MemoryOnly  bool          // Redis stores nothing of it, and carries its invalidations
 	LoadTimeout time.Duration
 	Jitter      float64 // share of the TTL
 
@@ -34,6 +35,7 @@ type Spec struct {
 	TTLOf    func(v any) time.Duration // nil: TTL
 	NotFound func(error) bool          // nil: only errs.ErrNotFound
 	Cost     func(v any) int64         // nil: size of the encoding
+	Tags     func(v any) []string      // nil: none
 }
 
 const groups = 64
@@ -45,6 +47,7 @@ type Cache struct {
 	id     envelope.ID
 	schema envelope.ID
 	counts counters
+	clear  [2]*tag // every value has them: Clear of all, and of this cache
 
 	loads [groups]flight.Group[outcome] // by hash of the key
 	reads [groups]flight.Reads[outcome]
@@ -55,6 +58,7 @@ type Cache struct {
 // NewCache registers a cache under its name.
 func (e *Engine) NewCache(spec Spec) (*Cache, error) {
 	c := &Cache{eng: e, spec: spec, id: envelope.NewID(spec.Name), schema: envelope.NewID(spec.Codec)}
+	c.clear = [2]*tag{e.tags.of(allTag), e.tags.of(cacheTag(spec.Name))}
 	if err := e.register(c); err != nil {
 		return nil, err
 	}
@@ -109,20 +113,20 @@ func (c *Cache) Hit(key string) (value any, absent, ok bool) {
 }
 
 func (c *Cache) peek(hash uint64, key string, l lot) *item {
-	it := c.eng.mem.Get(hash, key, uint32(l))
-	if it == nil || it.Meta.owner != c {
-		return nil
-	}
-	if t := c.eng.patterns.table.Load(); it.Meta.seq.Load() != t.seq {
-		if t.voids(it.Meta.seq.Load(), key, c) {
+	for range 2 {
+		at := now()
+		it := c.eng.mem.Get(hash, key, uint32(l))
+		if it == nil || it.Meta.owner != c {
 			return nil
 		}
-		it.Meta.seq.Store(t.seq) // a slower reader may put an older one: matched again, no harm
+		switch c.eng.serves(it, at) {
+		case yes:
+			return it
+		case no:
+			return nil
+		}
 	}
-	if now() >= it.Deadline {
-		return nil
-	}
-	return it
+	return nil
 }
 
 // checkKey refuses what no key may be.
@@ -179,27 +183,45 @@ func (c *Cache) memoryLife(ttl time.Duration) time.Duration {
 	if c.spec.MemoryTTL > 0 {
 		ttl = min(ttl, c.spec.MemoryTTL)
 	}
-	if c.eng.remote != nil {
-		ttl = min(ttl, memoryLimit)
-	}
 	return ttl
 }
 
 // item makes what memory stores of a value with validity v.
-func (c *Cache) item(hash uint64, key string, value any, absent bool, size int64, life time.Duration, v validity) *item {
+func (c *Cache) item(hash uint64, key string, value any, absent bool, size int64, life time.Duration, v validity, gens []*gen) *item {
 	from := now()
 	deadline := from + int64(life)
 	if deadline < from { // "for ever"
 		deadline = math.MaxInt64
 	}
-	it := &item{Key: key, Hash: hash, Size: size, Deadline: deadline, Meta: meta{owner: c, value: value, absent: absent}}
+	it := &item{Key: key, Hash: hash, Size: size, Deadline: deadline, Meta: meta{
+		owner: c, value: value, absent: absent, gens: gens, ear: v.ear, epoch: v.epoch,
+	}}
 	it.Meta.seq.Store(v.seq)
 	return it
+}
+
+// tags are those of a value: the two of Clear, the call's, and its own.
+func (c *Cache) tags(names ...[]string) []*tag {
+	tags := append(make([]*tag, 0, 4), c.clear[0], c.clear[1])
+	for _, some := range names {
+	next:
+		for _, name := range some {
+			t := c.eng.tags.of(userTag(name))
+			for _, has := range tags {
+				if has == t {
+					continue next
+				}
+			}
+			tags = append(tags, t)
+		}
+	}
+	return tags
 }
 
 // Call is what one call asks for beside its key.
 type Call struct {
 	Also  []string      // further keys of the same value
+	Tags  []string      // beside those that Spec.Tags gives
 	TTL   time.Duration // 0: that of the cache
 	Fresh bool          // memory is not asked
 }

@@ -87,11 +87,11 @@ func (c *counters) time(l lot, nanos int64) {
 }
 
 // invalidations of one Engine by kind.
-type invalidations struct{ keys, patterns, clears, failed atomic.Int64 }
+type invalidations struct{ keys, tags, patterns, clears, failed atomic.Int64 }
 
 // Invalidations asked for, by kind, and how many operations of theirs failed.
-func (e *Engine) Invalidations() (keys, patterns, clears, failed int64) {
-	return e.kinds.keys.Load(), e.kinds.patterns.Load(), e.kinds.clears.Load(), e.kinds.failed.Load()
+func (e *Engine) Invalidations() (keys, tags, patterns, clears, failed int64) {
+	return e.kinds.keys.Load(), e.kinds.tags.Load(), e.kinds.patterns.Load(), e.kinds.clears.Load(), e.kinds.failed.Load()
 }
 
 // Memory tells what the memory tier holds.

@@ -4,7 +4,8 @@
 //
 // # Lock order
 //
-// Cache.flights' locks, then shard.mu, then those of memory. No loader, codec,
+// Cache.flights' locks, then shard.mu, then those of memory. tagTable.mu, then
+// tag.mu, and nothing under them. No loader, codec,
 // Redis operation or observer is called under any of them.
 package engine
 
@@ -17,6 +18,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tiercache/tiercache/internal/ablate"
+	"github.com/tiercache/tiercache/internal/clock"
 	"github.com/tiercache/tiercache/internal/errs"
 	"github.com/tiercache/tiercache/internal/journal"
 	"github.com/tiercache/tiercache/internal/memory"
@@ -25,23 +28,24 @@ import (
 
 const (
 	leaseTime    = 3 * time.Second // how long a dead holder keeps a key from being loaded
-	memoryLimit  = 5 * time.Second // life in memory when Redis is shared: nothing tells this node of others' changes
-	joinBound    = time.Second     // how old an answer of Redis a joiner takes
 	closeGrace   = 5 * time.Second // how long Close waits for loaders that ignore their context
 	journalLimit = 10_000
 	shardCount   = 1024
 )
 
-var base = time.Now()
-
-// now is a monotonic clock, nanoseconds. Nothing in the protocol reads a clock
-// that somebody can set.
-func now() int64 { return int64(time.Since(base)) }
+// Nothing in the protocol reads a clock that somebody can set.
+func now() int64 { return clock.Now() }
 
 // Config of an Engine. Remote.Client nil: memory only.
 type Config struct {
-	Prefix       string
-	MemoryBytes  int64
+	Prefix      string
+	MemoryBytes int64
+	// Bound is how old what this node heard of Redis may be; OutageStaleness how
+	// old what memory serves while Redis cannot be reached, negative: it does not.
+	Bound           time.Duration
+	OutageStaleness time.Duration
+	// Trusting believes what an earlier life of a server stored.
+	Trusting     bool
 	SummaryEvery int
 	Remote       remote.Config
 	Logger       *slog.Logger
@@ -55,10 +59,18 @@ type Engine struct {
 	remote  *remote.Remote // nil: memory only
 	journal *journal.Journal
 
+	bound           time.Duration
+	outageStaleness time.Duration
+	trusting        bool
+
 	shards   [shardCount]shard
 	patterns patternLog
-	kinds    invalidations
-	summary  summary
+	tags     tagTable
+	doubted  chan *item
+
+	memoryOnly atomic.Bool // a cache here is
+	kinds      invalidations
+	summary    summary
 
 	// mu guards the registry. caches is copied on write, so that an invalidation
 	// goes through it without a lock.
@@ -85,9 +97,15 @@ type Engine struct {
 // Open returns at once, whatever state Redis is in.
 func Open(cfg Config) (*Engine, error) {
 	e := &Engine{
-		prefix:   cfg.Prefix,
-		log:      cfg.Logger,
-		journal:  journal.New(journalLimit),
+		prefix:  cfg.Prefix,
+		log:     cfg.Logger,
+		journal: journal.New(journalLimit, journal.Entry{Kind: journal.Tag, Text: allTag}),
+		doubted: make(chan *item, confirmLimit),
+
+		bound:           cfg.Bound,
+		outageStaleness: cfg.OutageStaleness,
+		trusting:        cfg.Trusting,
+
 		names:    make(map[string]bool),
 		queued:   make(chan struct{}, 1),
 		restored: make(chan struct{}, 1),
@@ -97,26 +115,28 @@ func Open(cfg Config) (*Engine, error) {
 	e.patterns.init()
 	e.summary.every = int64(cfg.SummaryEvery)
 
-	if cfg.Remote.Client != nil {
-		cfg.Remote.Logger = cfg.Logger
-		cfg.Remote.Restored = func() { wake(e.restored) }
-		r, err := remote.Open(cfg.Remote)
-		if err != nil {
-			return nil, err
-		}
-		e.remote = r
-	}
 	mem, err := memory.New[meta](cfg.MemoryBytes, now)
 	if err != nil {
-		if e.remote != nil {
-			err = errors.Join(err, e.remote.Close())
-		}
 		return nil, err
 	}
 	e.mem = mem
-	if e.remote != nil {
+	if cfg.Remote.Client != nil {
+		cfg.Remote.Logger = cfg.Logger
+		cfg.Remote.Prefix, cfg.Remote.Bound = cfg.Prefix, cfg.Bound
+		cfg.Remote.Restored = func() { wake(e.restored) }
+		cfg.Remote.Replayed = func(owns func(string) bool) bool {
+			return !e.journal.CoversAny(func(key string) bool { return owns(e.prefix + key) })
+		}
+		cfg.Remote.Handler = e
+		if e.remote, err = remote.Open(cfg.Remote); err != nil {
+			e.mem.Close()
+			return nil, err
+		}
 		e.wg.Go(e.replay)
+		e.wg.Go(e.confirm)
+		e.wg.Go(e.touch)
 	}
+	e.wg.Go(e.meet)
 	return e, nil
 }
 
@@ -198,6 +218,9 @@ func (e *Engine) register(c *Cache) error {
 		return fmt.Errorf("tiercache: Options.Name %q is taken by another cache of these Tiers", c.spec.Name)
 	}
 	e.names[c.spec.Name] = true
+	if c.spec.MemoryOnly {
+		e.memoryOnly.Store(true)
+	}
 	all := append([]*Cache(nil), *e.caches.Load()...)
 	all = append(all, c)
 	e.caches.Store(&all)
@@ -215,6 +238,9 @@ var errNilContext = errors.New("tiercache: the context is nil")
 // With the sample first, reader 1's sample is older than the writer's pass and
 // reader 2 finds the journal (model journal, -DJOURNAL_FIRST).
 func (e *Engine) useRedis(key string) bool {
+	if ablate.Out(ablate.Cover) {
+		return e.remote != nil && e.remote.Usable(e.prefix+key)
+	}
 	return e.remote != nil && e.remote.Usable(e.prefix+key) && !e.journal.Covers(key)
 }
 

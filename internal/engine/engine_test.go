@@ -55,9 +55,9 @@ func TestPatternsPastTheirNumberMergeAndVoidNoMoreThanTheyMust(t *testing.T) {
 		}
 	}
 	for i := range 2 * recentPatterns {
-		e.dropPattern("user:"+strconv.Itoa(1000+i)+":*", nil)
+		e.dropPattern("user:" + strconv.Itoa(1000+i) + ":*")
 	}
-	e.dropPattern("user:7:*", nil)
+	e.dropPattern("user:7:*")
 	table := e.patterns.table.Load()
 	assert.LessOrEqual(t, len(table.list), recentPatterns)
 	for i := 1; i < len(table.list); i++ {
@@ -75,13 +75,13 @@ func TestPatternsPastTheirNumberMergeAndVoidNoMoreThanTheyMust(t *testing.T) {
 
 func TestAMergedPatternKeepsVoidingWhatEitherDid(t *testing.T) {
 	t.Parallel()
-	e, c := memoryOnly(t)
-	v := e.sample(memory.Hash("a:1"))
+	e, _ := memoryOnly(t)
+	v := e.sample(memory.Hash("a:1"), "a:1")
 	for i := range 3 * recentPatterns {
-		e.patterns.issue("a:"+strconv.Itoa(i)+"*", nil)
-		require.True(t, e.patterns.table.Load().voids(v.seq, "a:1", c) == (i >= 1), "after %d", i)
+		e.patterns.issue("a:" + strconv.Itoa(i) + "*")
+		require.True(t, e.patterns.table.Load().voids(v.seq, "a:1") == (i >= 1), "after %d", i)
 	}
-	assert.False(t, e.patterns.table.Load().voids(v.seq, "b:1", c))
+	assert.False(t, e.patterns.table.Load().voids(v.seq, "b:1"))
 }
 
 func TestAnItemIsMatchedOnceAgainstAPattern(t *testing.T) {
@@ -89,7 +89,7 @@ func TestAnItemIsMatchedOnceAgainstAPattern(t *testing.T) {
 	e, c := memoryOnly(t)
 	_, err := c.Load(bg, "k", gives(1), Call{})
 	require.NoError(t, err)
-	e.dropPattern("other:*", nil)
+	e.dropPattern("other:*")
 	it := e.mem.Get(memory.Hash("k"), "k", 0)
 	require.NotEqual(t, e.patterns.table.Load().seq, it.Meta.seq.Load())
 	_, _, ok := c.Hit("k")

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
+	"github.com/tiercache/tiercache/internal/ablate"
+	"github.com/tiercache/tiercache/internal/envelope"
 	"github.com/tiercache/tiercache/internal/glob"
 	"github.com/tiercache/tiercache/internal/journal"
 	"github.com/tiercache/tiercache/internal/remote"
@@ -12,14 +16,20 @@ import (
 
 // Target is what an invalidation names.
 type Target struct {
-	Text    string
-	Pattern bool
+	Kind     journal.Kind
+	Text     string
+	Progress func(removed int64) // of a pattern; may be nil
 }
 
 // Report is what an invalidation did.
 type Report struct {
 	Keys   int64 // values and leases removed from Redis
 	Queued bool  // some of it waits in the journal
+}
+
+func (r *Report) add(o Report) {
+	r.Keys += o.Keys
+	r.Queued = r.Queued || o.Queued
 }
 
 // Invalidate makes every read that starts after it returned see what is newer.
@@ -32,84 +42,179 @@ type Report struct {
 //
 //	pass | reader: sample, GET old | UNLINK | (no second pass) returns | reader: memory = old
 func (e *Engine) Invalidate(ctx context.Context, targets []Target) (Report, error) {
+	return e.do(ctx, targets, false)
+}
+
+// Expire makes what the targets name old: the next read loads, unless it may have
+// something stale. A tag is invalidated.
+func (e *Engine) Expire(ctx context.Context, targets []Target) (Report, error) {
+	return e.do(ctx, targets, true)
+}
+
+func (e *Engine) do(ctx context.Context, targets []Target, expire bool) (all Report, err error) {
 	ctx, end, err := e.begin(ctx)
 	if err != nil {
 		return Report{}, err
 	}
 	defer end()
-	var keys []string
-	var patterns []Target
-	for _, t := range targets {
-		switch {
-		case !t.Pattern:
-			if err := checkKey(t.Text); err != nil {
-				return Report{}, err
-			}
-			keys = append(keys, t.Text)
-		case t.Text == "":
-			return Report{}, errors.New("tiercache: the pattern is empty")
-		case t.Text[0] == '~':
-			return Report{}, fmt.Errorf("tiercache: pattern %q begins with \"~\", which is reserved", t.Text)
-		default:
-			patterns = append(patterns, t)
-		}
+	keys, tags, patterns, err := sorted(targets)
+	if err != nil {
+		return Report{}, err
 	}
-	var all Report
 	if len(keys) > 0 {
 		e.kinds.keys.Add(int64(len(keys)))
-		all.add(e.invalidateKeys(ctx, keys))
+		all.add(e.removeKeys(ctx, keys, expire))
+	}
+	if len(tags) > 0 {
+		e.kinds.tags.Add(int64(len(tags)))
+		all.add(e.invalidateTags(ctx, tags))
 	}
 	for _, p := range patterns {
 		e.kinds.patterns.Add(1)
-		all.add(e.invalidatePattern(ctx, p.Text, nil))
+		if tag, ok := e.clearedBy(p.Text); ok && !expire {
+			all.add(e.invalidateTags(ctx, []string{tag}))
+			continue
+		}
+		all.add(e.invalidatePattern(ctx, p, expire))
 	}
 	return all, nil
 }
 
-// Clear invalidates everything of one cache.
+// sorted checks targets and parts them by kind.
+func sorted(targets []Target) (keys, tags []string, patterns []Target, err error) {
+	for _, t := range targets {
+		switch t.Kind {
+		case journal.Key:
+			err = checkKey(t.Text)
+			keys = append(keys, t.Text)
+		case journal.Tag:
+			err = checkTags([]string{t.Text})
+			tags = append(tags, userTag(t.Text))
+		default:
+			err = checkPattern(t.Text)
+			patterns = append(patterns, t)
+		}
+		if err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	return keys, tags, patterns, nil
+}
+
+func checkPattern(text string) error {
+	switch {
+	case text == "":
+		return errors.New("tiercache: the pattern is empty")
+	case text[0] == '~':
+		return fmt.Errorf("tiercache: pattern %q begins with \"~\", which is reserved", text)
+	}
+	return nil
+}
+
+// checkTags refuses what no tag may be: its name stands in the text-safe part of
+// an envelope.
+func checkTags(names []string) error {
+	for _, n := range names {
+		switch {
+		case n == "":
+			return errors.New("tiercache: a tag is empty")
+		case len(n) > envelope.LongestName:
+			return fmt.Errorf("tiercache: tag %q… has %d bytes, at most %d are allowed", n[:32], len(n), envelope.LongestName)
+		case !utf8.ValidString(n):
+			return fmt.Errorf("tiercache: tag %q is not valid UTF-8", n)
+		}
+	}
+	return nil
+}
+
+// Clear invalidates everything of one cache, in one step.
 func (c *Cache) Clear(ctx context.Context) (Report, error) {
-	ctx, end, err := c.eng.begin(ctx)
+	return c.eng.clear(ctx, c.clear[1].name)
+}
+
+// Clear invalidates everything of all caches, also of those that only other
+// processes have.
+func (e *Engine) Clear(ctx context.Context) (Report, error) { return e.clear(ctx, allTag) }
+
+func (e *Engine) clear(ctx context.Context, tag string) (Report, error) {
+	ctx, end, err := e.begin(ctx)
 	if err != nil {
 		return Report{}, err
 	}
 	defer end()
-	c.eng.kinds.clears.Add(1)
-	return c.eng.invalidatePattern(ctx, glob.Escape(c.spec.KeyPrefix)+"*", c), nil
+	e.kinds.clears.Add(1)
+	return e.invalidateTags(ctx, []string{tag}), nil
 }
 
-func (r *Report) add(o Report) {
-	r.Keys += o.Keys
-	r.Queued = r.Queued || o.Queued
+// clearedBy is the tag of a cache whose keys are exactly those that the pattern
+// matches: a cache has its KeyPrefix for itself, unless another one here has keys
+// under it too.
+func (e *Engine) clearedBy(pattern string) (tag string, ok bool) {
+	literal := glob.Compile(pattern).Literal()
+	if literal == "" || pattern != glob.Escape(literal)+"*" {
+		return "", false
+	}
+	for _, c := range *e.caches.Load() {
+		switch under := c.spec.KeyPrefix; {
+		case under == literal && !ok:
+			tag, ok = c.clear[1].name, true
+		case strings.HasPrefix(under, literal), strings.HasPrefix(literal, under):
+			return "", false
+		}
+	}
+	return tag, ok
 }
 
-func (e *Engine) invalidateKeys(ctx context.Context, keys []string) (r Report) {
+func (e *Engine) invalidateKeys(ctx context.Context, keys []string) Report {
+	return e.removeKeys(ctx, keys, false)
+}
+
+// around runs pass, op and pass again. op tells Redis, or writes to the journal.
+func (e *Engine) around(pass func(), op func()) {
+	if !ablate.Out(ablate.FirstPass) {
+		pass()
+	}
+	if e.remote != nil {
+		op()
+	}
+	if !ablate.Out(ablate.SecondPass) {
+		pass()
+	}
+}
+
+func (e *Engine) removeKeys(ctx context.Context, keys []string, expire bool) (r Report) {
 	pass := func() {
 		for _, k := range keys {
 			e.drop(k)
 		}
 	}
-	pass()
-	if e.remote != nil {
-		removed, failed := e.unlink(ctx, keys)
+	e.around(pass, func() {
+		removed, failed := e.unlink(ctx, keys, expire)
+		if len(failed) == 0 {
+			if err := e.publish(ctx, newsKey, keys...); err != nil {
+				failed = keys
+			}
+		}
 		for _, k := range failed {
-			e.journal.AddKey(k)
+			e.queue(journal.Key, k)
 		}
 		r = Report{Keys: removed, Queued: len(failed) > 0}
-		if r.Queued {
-			wake(e.queued)
-		}
-		pass()
-	}
+	})
 	return r
 }
 
 // unlink returns the keys that may still be in Redis.
-func (e *Engine) unlink(ctx context.Context, keys []string) (removed int64, failed []string) {
+func (e *Engine) unlink(ctx context.Context, keys []string, expire bool) (removed int64, failed []string) {
 	full := make([]string, len(keys))
 	for i, k := range keys {
 		full[i] = e.prefix + k
 	}
-	removed, failed, err := e.remote.Unlink(ctx, full)
+	var err error
+	if expire {
+		removed, failed, err = e.remote.Expire(ctx, full, envelope.NewToken)
+	} else {
+		removed, failed, err = e.remote.Unlink(ctx, full)
+	}
 	e.failed(err)
 	for i := range failed {
 		failed[i] = failed[i][len(e.prefix):]
@@ -117,20 +222,66 @@ func (e *Engine) unlink(ctx context.Context, keys []string) (removed int64, fail
 	return removed, failed
 }
 
-func (e *Engine) invalidatePattern(ctx context.Context, text string, owner *Cache) (r Report) {
-	e.dropPattern(text, owner)
-	if e.remote != nil {
-		p := journal.Pattern{Glob: text, Owner: ownerID(owner)}
-		var err error
-		if r.Keys, err = e.remote.DeleteMatching(ctx, e.prefix, p.Glob, false, nil); err != nil {
-			e.failed(err)
-			e.journal.AddPattern(p)
-			r.Queued = true
-			wake(e.queued)
+func (e *Engine) invalidatePattern(ctx context.Context, t Target, expire bool) (r Report) {
+	e.around(func() { e.dropPattern(t.Text) }, func() {
+		removed, err := e.remote.DeleteMatching(ctx, e.prefix, t.Text, expire, t.Progress)
+		if err == nil {
+			err = e.publish(ctx, newsPattern, t.Text)
 		}
-		e.dropPattern(text, owner)
-	}
+		r.Keys = removed
+		if e.failed(err); err != nil {
+			e.queue(journal.Pattern, t.Text)
+			r.Queued = true
+		}
+	})
 	return r
+}
+
+// invalidateTags: three commands a tag, whatever the number of values.
+func (e *Engine) invalidateTags(ctx context.Context, names []string) (r Report) {
+	pass := func() {
+		for _, n := range names {
+			e.tags.drop(n)
+		}
+	}
+	e.around(pass, func() {
+		for _, n := range names {
+			if err := e.turn(ctx, n, nil, nil); err != nil {
+				e.queue(journal.Tag, n)
+				r.Queued = true
+			}
+		}
+	})
+	return r
+}
+
+// turn gives a tag a new generation in Redis. The clock goes first: whoever finds
+// the new record unborn reads the clock after that.
+func (e *Engine) turn(ctx context.Context, tag string, addMark, removeMark []byte) error {
+	_, err := e.remote.Tick(ctx)
+	if err == nil {
+		err = e.remote.TurnTag(ctx, e.remote.TagKey(tag), tagLife, addMark, removeMark, markLife)
+	}
+	if err == nil {
+		err = e.publish(ctx, newsTag, tag)
+	}
+	e.failed(err)
+	return err
+}
+
+// queue writes an invalidation down that Redis has not heard.
+func (e *Engine) queue(kind journal.Kind, text string) {
+	e.journal.Add(journal.Entry{Kind: kind, Text: text})
+	wake(e.queued)
+}
+
+// publish tells what nodes cannot hear from Redis itself: by Pub/Sub everything,
+// else what memory-only caches have.
+func (e *Engine) publish(ctx context.Context, kind byte, texts ...string) error {
+	if !e.remote.Speaks() && (kind == newsTag || !e.memoryOnly.Load()) {
+		return nil
+	}
+	return e.remote.Publish(ctx, newsOf(kind, texts...))
 }
 
 // failed counts what kept an invalidation from Redis, and logs the first since
@@ -145,22 +296,15 @@ func (e *Engine) failed(err error) {
 	}
 }
 
-func ownerID(owner *Cache) string {
-	if owner == nil {
-		return ""
-	}
-	id := owner.id
-	return string(id[:])
-}
-
 // dropPattern is the local pass for a pattern.
-func (e *Engine) dropPattern(text string, owner *Cache) {
-	e.patterns.issue(text, owner)
+func (e *Engine) dropPattern(text string) {
+	e.patterns.issue(text)
+	if ablate.Out(ablate.Forget) {
+		return
+	}
 	g := glob.Compile(text)
 	for _, c := range *e.caches.Load() {
-		if owner == nil || owner == c {
-			c.forgetFunc(g.Match)
-		}
+		c.forgetFunc(g.Match)
 	}
 }
 
@@ -179,5 +323,5 @@ func (c *Cache) Delete(ctx context.Context, keys []string) error {
 
 // InvalidatePattern invalidates what the pattern matches, of any cache.
 func (c *Cache) InvalidatePattern(ctx context.Context, pattern string) (Report, error) {
-	return c.eng.Invalidate(ctx, []Target{{Text: pattern, Pattern: true}})
+	return c.eng.Invalidate(ctx, []Target{{Kind: journal.Pattern, Text: pattern}})
 }

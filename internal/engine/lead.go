@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/tiercache/tiercache/internal/ablate"
 	"github.com/tiercache/tiercache/internal/envelope"
 	"github.com/tiercache/tiercache/internal/flight"
 	"github.com/tiercache/tiercache/internal/remote"
@@ -26,8 +27,9 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 	rkey := e.prefix + key
 	reply, v, failed := seen.reply, seen.verdict, seen.failed
 	giveUp := now() + int64(c.spec.LoadTimeout+leaseTime)
+	var heard <-chan struct{}
 	for pause := firstPoll; ; {
-		if failed || !e.useRedis(key) {
+		if failed || c.spec.MemoryOnly || !e.useRedis(key) {
 			c.loadAlone(ctx, out, hash, key, load, call)
 			return
 		}
@@ -38,7 +40,7 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 				failed = true
 				continue
 			}
-			v = c.judge(out, rkey, reply)
+			v = c.judge(ctx, out, rkey, reply)
 		}
 		if v == nothing || v == refused {
 			lease, standing, err := c.claim(ctx, rkey, reply)
@@ -58,29 +60,47 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 				return
 			}
 			reply = standing
-			v = c.judge(out, rkey, reply)
+			v = c.judge(ctx, out, rkey, reply)
 		}
-		if v == usable {
+		switch {
+		case v == unjudged:
+			failed = true
+			continue
+		case v == usable:
 			c.keepRead(out, hash, key, rkey)
 			return
-		}
-		if v == leased && now() > giveUp {
-			// No holder lives that long: the lease was restored, copied or made
-			// persistent by somebody. It is taken over like anything else that is
-			// not believed.
+		case v == marked && e.remote.Now(rkey).After(remote.MarkEnds(reply.Raw).Add(leaseTime)),
+			v == leased && now() > giveUp:
+			// No holder lives that long, and Redis itself ends a marker: it was
+			// restored, copied or made persistent by somebody. It is taken over like
+			// anything else that is not believed.
 			v = refused
 			continue
-		}
-		timer := time.NewTimer(pause/2 + rand.N(pause))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			out.err = context.Cause(ctx)
+		case v == marked:
+			c.loadUnstored(ctx, out, key, load, call)
 			return
 		}
-		pause = min(2*pause, lastPoll)
-		out.v, out.readAt, v = e.sample(hash), now(), unasked
+		if heard == nil { // another look, after the ear is at the wall
+			var release func()
+			heard, release = e.listen(hash, rkey)
+			defer release()
+		} else {
+			timer := time.NewTimer(pause/2 + rand.N(pause))
+			select {
+			case <-heard:
+				timer.Stop()
+				var release func()
+				heard, release = e.listen(hash, rkey)
+				defer release()
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				out.err = context.Cause(ctx)
+				return
+			}
+			pause = min(2*pause, lastPoll)
+		}
+		out.v, out.readAt, v = c.sample(hash, key), now(), unasked
 	}
 }
 
@@ -90,8 +110,10 @@ const (
 	unasked verdict = iota // Redis was out of use, or is to be asked again
 	nothing
 	usable
-	leased  // somebody loads
-	refused // bytes that this cache does not believe
+	leased   // somebody loads
+	marked   // somebody changes the source
+	refused  // bytes that this cache does not believe, or not any more
+	unjudged // the generations of its tags could not be read
 )
 
 // claim takes the lease if nothing came to stand in the place of what the
@@ -108,21 +130,33 @@ func (c *Cache) newLease(stamp envelope.ID) []byte {
 }
 
 // judge reads a reply into out. Whatever it does not know is a miss.
-func (c *Cache) judge(out *outcome, rkey string, reply remote.Reply) verdict {
+func (c *Cache) judge(ctx context.Context, out *outcome, rkey string, reply remote.Reply) verdict {
 	if reply.Absent() {
 		return nothing
+	}
+	if envelope.IsMarker(reply.Raw) && !ablate.Out(ablate.MarkerKept) {
+		return marked
 	}
 	h, b, err := envelope.Open(rkey, reply.Raw)
 	switch {
 	case err != nil:
 		c.counts.rejected.Add(1)
 		return refused
-	case h.Stamp != reply.Stamp: // written to another incarnation of this server
+	case !c.eng.believes(h.Stamp, reply.Stamp): // written to another incarnation of this server
 		return refused
 	case h.Kind == envelope.Lease:
 		return leased
-	case h.Cache != c.id || b.Schema != c.schema:
+	case h.Cache != c.id || b.Schema != c.schema || len(b.Tags) < len(c.clear):
 		c.counts.rejected.Add(1)
+		return refused
+	case b.Expired:
+		return refused
+	}
+	switch ok, err := c.judgeTags(ctx, out, b.Tags); {
+	case err != nil:
+		c.counts.errors.Add(1)
+		return unjudged
+	case !ok:
 		return refused
 	}
 	if h.Kind == envelope.Absent {
@@ -131,9 +165,32 @@ func (c *Cache) judge(out *outcome, rkey string, reply remote.Reply) verdict {
 		c.counts.rejected.Add(1)
 		return refused
 	}
-	out.source, out.standing = fromRedis, true
+	out.source, out.standing, out.token = fromRedis, true, h.Token
 	out.fresh, out.size = b.FreshUntil, len(b.Payload)
 	return usable
+}
+
+// judgeTags tells whether the generations that a value was stored under are still
+// those of its tags. The records are read after the value.
+func (c *Cache) judgeTags(ctx context.Context, out *outcome, stored []envelope.Tag) (bool, error) {
+	tags := append(make([]*tag, 0, 4), c.clear[0], c.clear[1])
+	for _, t := range stored[len(c.clear):] {
+		tags = append(tags, c.eng.tags.of(userTag(t.Name)))
+	}
+	gens, err := c.eng.resolve(ctx, tags)
+	if err != nil {
+		return false, err
+	}
+	for i, g := range gens {
+		if (g == nil || g.nonce != stored[i].Nonce) && !ablate.Out(ablate.TagCompare) {
+			return false, nil
+		}
+	}
+	out.tags = tags
+	if !ablate.Out(ablate.TagCompare) {
+		out.gens = gens
+	}
+	return true, nil
 }
 
 // decode makes a panic of the codec an error: bytes that it cannot take are a
@@ -158,7 +215,9 @@ func (c *Cache) keepRead(out *outcome, hash uint64, key, rkey string) {
 		c.counts.errors.Add(1) // Options.Cost panicked: returned, not kept
 		return
 	}
-	c.eng.keep(c.item(hash, key, out.value, out.absent, size, life, out.v), out.v)
+	it := c.item(hash, key, out.value, out.absent, size, life, out.v, out.gens)
+	it.Meta.heard, it.Meta.token = true, out.token
+	c.eng.keep(it, out.v)
 }
 
 // size is what a value costs memory, given the length of its encoding.

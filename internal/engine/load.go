@@ -2,37 +2,19 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
-	"github.com/tiercache/tiercache/internal/envelope"
 	"github.com/tiercache/tiercache/internal/errs"
 	"github.com/tiercache/tiercache/internal/flight"
 	"github.com/tiercache/tiercache/internal/memory"
+	"github.com/tiercache/tiercache/internal/remote"
 )
 
-// hold is one key that a load will fill, and everything that could make its
-// value old, sampled before the load.
-type hold struct {
-	key   string
-	hash  uint64
-	rkey  string
-	lease []byte // nil: memory only
-	v     validity
-}
-
-// loaded is a value made ready to be stored.
-type loaded struct {
-	value   any
-	absent  bool
-	payload []byte
-	size    int64
-	ttl     time.Duration // <= 0: not stored
-	took    time.Duration
-}
-
-// loadAlone loads without Redis: it is not there, it is out of use, or an
-// invalidation of the key waits in the journal. Memory keeps the value.
+// loadAlone loads without Redis: it is not there, it is out of use, an
+// invalidation of the key waits in the journal, or the cache is memory only.
+// Memory keeps the value.
 func (c *Cache) loadAlone(ctx context.Context, out *outcome, hash uint64, key string, load Loader, call Call) {
 	if load == nil {
 		return
@@ -40,22 +22,65 @@ func (c *Cache) loadAlone(ctx context.Context, out *outcome, hash uint64, key st
 	holds := []hold{{key: key, hash: hash, v: out.v}}
 	for _, k := range others(key, call.Also) {
 		h := memory.Hash(k)
-		holds = append(holds, hold{key: k, hash: h, v: c.eng.sample(h)})
+		holds = append(holds, hold{key: k, hash: h, v: c.sample(h, k)})
+	}
+	var began remote.Tick
+	if c.spec.MemoryOnly && c.eng.useRedis(key) {
+		began, _ = c.eng.tick(ctx) // zero: nothing born in Redis will fit
 	}
 	l, ok := c.run(ctx, out, key, load, call, nil)
 	out.standing = out.err == nil || out.absent
+	out.tags = c.tags(call.Tags, l.names)
 	if !ok {
 		return
 	}
+	if l.gens, ok = c.gensAlone(ctx, out, began, l.ttl); !ok {
+		c.counts.fillsRefused.Add(1)
+		return
+	}
 	for _, h := range holds {
-		if !c.keepLoaded(h, l) {
+		if !c.keepAlone(h, l, out.loadBegan) {
 			c.counts.fillsRefused.Add(1)
 		}
 	}
 }
 
+// gensAlone are the generations that a value which Redis does not have is kept
+// under. Those of a memory-only cache are Redis's all the same: that is how others
+// invalidate its tags.
+func (c *Cache) gensAlone(ctx context.Context, out *outcome, began remote.Tick, ttl time.Duration) ([]*gen, bool) {
+	if began.N == 0 {
+		return c.eng.localGens(out.tags, out.v)
+	}
+	gens, err := c.eng.obtain(context.WithoutCancel(ctx), out.tags, ttl, true)
+	return gens, err == nil && unvoided(out.tags, out.v) && !c.eng.older(began, gens)
+}
+
+// loadUnstored loads while a Mutate of the key is under way: whatever the load
+// finds, the source may have something newer, so nobody keeps it.
+func (c *Cache) loadUnstored(ctx context.Context, out *outcome, key string, load Loader, call Call) {
+	if load != nil {
+		c.run(ctx, out, key, load, call, nil)
+	}
+	out.standing = false
+}
+
 // loadLeased loads under the leases of holds, the asked key's first.
 func (c *Cache) loadLeased(ctx context.Context, out *outcome, holds []hold, load Loader, call Call) {
+	before, began, err := c.obtainBefore(ctx, call)
+	if err != nil {
+		c.release(ctx, holds)
+		switch {
+		case ctx.Err() != nil:
+			out.err = context.Cause(ctx)
+		case errors.Is(err, errMarked):
+			c.loadUnstored(ctx, out, holds[0].key, load, call)
+		default:
+			c.counts.errors.Add(1)
+			c.loadAlone(ctx, out, holds[0].hash, holds[0].key, load, call)
+		}
+		return
+	}
 	l, ok := c.run(ctx, out, holds[0].key, load, call, func() {
 		var wg sync.WaitGroup
 		for _, h := range holds {
@@ -67,20 +92,36 @@ func (c *Cache) loadLeased(ctx context.Context, out *outcome, holds []hold, load
 		}
 		wg.Wait()
 	})
+	out.tags = c.tags(call.Tags, l.names)
+	if ok && l.ttl > 0 {
+		if l.gens, err = c.obtainAfter(ctx, before, began, out.tags, l); err != nil {
+			l.ttl = 0
+			c.counts.fillsRefused.Add(1)
+		}
+	}
 	if !ok || l.ttl <= 0 {
 		// The answer of release is the judge of a value that is not stored, as
 		// that of fill is of one that is.
-		out.standing = c.release(ctx, holds)
+		out.filledAt = now()
+		out.standing = c.release(ctx, holds) && err == nil
 		return
 	}
 	for i, h := range holds {
+		// What the server tells from here on may be of this fill: see confirm.go.
+		h.v = c.eng.again(h.v, h.hash, h.rkey)
+		if i == 0 {
+			out.filledAt = now()
+		}
 		filled, err := c.fill(ctx, h, l)
 		switch {
-		case err != nil: // it may have been filled: memory serves what it has
+		case err != nil: // it may have been filled, or not
 			c.counts.errors.Add(1)
-			c.keepLoaded(h, l)
+			c.keepAlone(h, l, out.loadBegan)
 		case filled:
-			c.keepLoaded(h, l)
+			gens := c.keepFilled(ctx, h, l)
+			if i == 0 {
+				out.gens, filled = gens, gens != nil
+			}
 		default:
 			c.counts.fillsRefused.Add(1)
 		}
@@ -90,52 +131,34 @@ func (c *Cache) loadLeased(ctx context.Context, out *outcome, holds []hold, load
 	}
 }
 
-// holdAlso takes the leases of further keys of the value, each tried once:
-// waiting for them could deadlock with a load that holds them and asks for ours
-// (model also, -DWAIT_ALL). What stands there is left alone.
-func (c *Cache) holdAlso(ctx context.Context, first hold, also []string) []hold {
-	holds := []hold{first}
-	for _, k := range others(first.key, also) {
-		h := hold{key: k, hash: memory.Hash(k), rkey: c.eng.prefix + k}
-		h.v = c.eng.sample(h.hash)
-		if !c.eng.useRedis(k) {
-			continue
-		}
-		stamp, err := c.eng.remote.Stamp(ctx, h.rkey)
-		var won bool
-		if err == nil {
-			h.lease = c.newLease(stamp)
-			won, _, err = c.eng.remote.Acquire(ctx, h.rkey, h.lease, nil, leaseTime)
-		}
-		switch {
-		case err != nil && h.lease != nil:
-			c.counts.errors.Add(1)
-			c.abandon(ctx, h.rkey, h.lease)
-		case err != nil:
-			c.counts.errors.Add(1)
-		case won:
-			holds = append(holds, h)
-		}
+// obtainBefore reads, before a load starts, all that a later invalidation of a tag
+// would change: the generations of the tags that are known by now, and the clock,
+// by which those that only the value will tell are judged.
+func (c *Cache) obtainBefore(ctx context.Context, call Call) (gens []*gen, began remote.Tick, err error) {
+	if gens, err = c.eng.obtain(ctx, c.tags(call.Tags), c.longest(call), false); err == nil && c.spec.Tags != nil {
+		began, err = c.eng.tick(ctx)
 	}
-	return holds
+	return gens, began, err
 }
 
-// others is also without key and without repetitions.
-func others(key string, also []string) []string {
-	var out []string
-next:
-	for _, k := range also {
-		if k == key {
-			continue
-		}
-		for _, o := range out {
-			if o == k {
-				continue next
-			}
-		}
-		out = append(out, k)
+// longest is how long a value that the call stores may live, as far as is known.
+func (c *Cache) longest(call Call) time.Duration { return max(c.spec.TTL, call.TTL) }
+
+// obtainAfter are the generations of all tags of a loaded value: those read before
+// the load, and of the tags that only the value told those that were born before
+// it began.
+func (c *Cache) obtainAfter(ctx context.Context, before []*gen, began remote.Tick, tags []*tag, l loaded) ([]*gen, error) {
+	if len(tags) == len(before) {
+		return before, nil
 	}
-	return out
+	told, err := c.eng.obtain(context.WithoutCancel(ctx), tags[len(before):], l.ttl, true)
+	if err != nil {
+		return nil, err
+	}
+	if c.eng.older(began, told) {
+		return nil, errMarked
+	}
+	return append(before, told...), nil
 }
 
 // run calls the loader on a goroutine of its own, so that one which ignores its
@@ -232,6 +255,12 @@ func (c *Cache) prepare(l *loaded, call Call) (err error) {
 	if c.spec.TTLOf != nil {
 		ttl = c.spec.TTLOf(l.value)
 	}
+	if c.spec.Tags != nil {
+		l.names = c.spec.Tags(l.value)
+		if err := checkTags(l.names); err != nil {
+			return err
+		}
+	}
 	if ttl < shortest {
 		return nil
 	}
@@ -244,52 +273,4 @@ func (c *Cache) prepare(l *loaded, call Call) (err error) {
 	}
 	l.size = c.size(l.value, false, len(l.payload))
 	return nil
-}
-
-// fill writes the value under the lease. It is done even if nobody waits any
-// more: the load is paid for, and its lease must not stand for nothing.
-func (c *Cache) fill(ctx context.Context, h hold, l loaded) (bool, error) {
-	head, _, err := envelope.Open(h.rkey, h.lease)
-	if err != nil {
-		panic("bug: engine: a lease that does not open: " + err.Error())
-	}
-	head.Kind = envelope.Value
-	if l.absent {
-		head.Kind = envelope.Absent
-	}
-	created := c.eng.remote.Now(h.rkey)
-	raw := envelope.Seal(h.rkey, head, envelope.Body{
-		Schema:     c.schema,
-		Created:    created,
-		FreshUntil: created.Add(l.ttl),
-		LoadTime:   l.took,
-		Payload:    l.payload,
-	})
-	return c.eng.remote.Fill(context.WithoutCancel(ctx), h.rkey, h.lease, raw, l.ttl)
-}
-
-// abandon removes a lease whose acquire failed, if it was taken for all that:
-// nobody else knows its token, and it would keep others waiting.
-func (c *Cache) abandon(ctx context.Context, rkey string, lease []byte) {
-	_, _ = c.eng.remote.Release(context.WithoutCancel(ctx), rkey, lease)
-}
-
-// release gives leases back; true if the first still stood.
-func (c *Cache) release(ctx context.Context, holds []hold) (stood bool) {
-	for i, h := range holds {
-		ok, err := c.eng.remote.Release(context.WithoutCancel(ctx), h.rkey, h.lease)
-		if err != nil {
-			c.counts.errors.Add(1)
-		}
-		if i == 0 {
-			stood = ok
-		}
-	}
-	return stood
-}
-
-// keepLoaded is false if the value was voided while it was loaded.
-func (c *Cache) keepLoaded(h hold, l loaded) bool {
-	life := c.memoryLife(l.ttl)
-	return life <= 0 || c.eng.keep(c.item(h.hash, h.key, l.value, l.absent, l.size, life, h.v), h.v)
 }

@@ -48,14 +48,9 @@ type patternTable struct {
 }
 
 type issued struct {
-	seq   uint64
-	glob  glob.Glob
-	text  string
-	owner *Cache // nil: of any cache
-}
-
-func (p *issued) voids(key string, owner *Cache) bool {
-	return (p.owner == nil || p.owner == owner) && p.glob.Match(key)
+	seq  uint64
+	glob glob.Glob
+	text string
 }
 
 func (l *patternLog) init() {
@@ -66,7 +61,7 @@ func (l *patternLog) init() {
 // issue voids everything that was sampled before and matches. It costs the same
 // however long the list is, but for a merge now and then. A pattern that was
 // given before is not looked for: the next pass forgets the earlier one.
-func (l *patternLog) issue(text string, owner *Cache) {
+func (l *patternLog) issue(text string) {
 	g := glob.Compile(text)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -76,7 +71,7 @@ func (l *patternLog) issue(text string, owner *Cache) {
 		next.list = merged(next.list)
 		l.fresh = newer(next.list, l.met)
 	}
-	next.list = append(next.list, issued{next.seq, g, text, owner})
+	next.list = append(next.list, issued{next.seq, g, text})
 	l.fresh++
 	l.table.Store(next)
 	if l.fresh >= meetAfter {
@@ -85,7 +80,7 @@ func (l *patternLog) issue(text string, owner *Cache) {
 }
 
 // voids tells whether a pattern issued after seq matches key, or may have.
-func (t *patternTable) voids(seq uint64, key string, owner *Cache) bool {
+func (t *patternTable) voids(seq uint64, key string) bool {
 	if seq == t.seq {
 		return false
 	}
@@ -93,7 +88,7 @@ func (t *patternTable) voids(seq uint64, key string, owner *Cache) bool {
 		return true
 	}
 	for i := len(t.list) - 1; i >= 0 && t.list[i].seq > seq; i-- {
-		if t.list[i].voids(key, owner) {
+		if t.list[i].glob.Match(key) {
 			return true
 		}
 	}
@@ -124,7 +119,7 @@ func (e *Engine) meetPatterns() {
 	e.mem.Each(func(it *item) bool {
 		if seq := it.Meta.seq.Load(); seq >= t.seq {
 			return true
-		} else if seq < t.floor || find.voids(seq, it.Key, it.Meta.owner) {
+		} else if seq < t.floor || find.voids(seq, it.Key) {
 			matched = append(matched, it)
 		} else {
 			it.Meta.survived(t.seq)
@@ -148,15 +143,11 @@ func (l *patternLog) compact() (due bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	old := l.table.Load()
-	type id struct {
-		text  string
-		owner *Cache
-	}
-	given := make(map[id]bool, len(old.list))
+	given := make(map[string]bool, len(old.list))
 	var list []issued // newest first
 	for _, p := range slices.Backward(old.list) {
-		if k := (id{p.text, p.owner}); !given[k] {
-			given[k] = true
+		if !given[p.text] {
+			given[p.text] = true
 			list = append(list, p)
 		}
 	}
@@ -207,11 +198,11 @@ func newSieve(list []issued) *sieve {
 }
 
 // voids is patternTable's, without its floor.
-func (s *sieve) voids(seq uint64, key string, owner *Cache) bool {
+func (s *sieve) voids(seq uint64, key string) bool {
 	i := sort.Search(len(s.sorted), func(i int) bool { return s.sorted[i].glob.Literal() > key }) - 1
 	for ; i >= 0; i = s.parent[i] {
 		p := &s.sorted[i]
-		if p.seq > seq && p.voids(key, owner) {
+		if p.seq > seq && p.glob.Match(key) {
 			return true
 		}
 	}
@@ -257,9 +248,6 @@ func merged(list []issued) []issued {
 // merge gives the pair the newer one's number, which voids more, never less.
 func merge(a, b issued, prefix string) issued {
 	one := issued{seq: max(a.seq, b.seq), text: glob.Escape(prefix) + "*"}
-	if a.owner == b.owner {
-		one.owner = a.owner
-	}
 	one.glob = glob.Compile(one.text)
 	return one
 }
@@ -270,4 +258,16 @@ func common(a, b string) string {
 		n++
 	}
 	return a[:n]
+}
+
+// meet runs the passes that are due, until the engine closes.
+func (e *Engine) meet() {
+	for {
+		select {
+		case <-e.ctx.Done():
+			return
+		case <-e.patterns.full:
+			e.meetPatterns()
+		}
+	}
 }

@@ -27,7 +27,7 @@ func engineWith(t testing.TB, bytes int64) (*Engine, *Cache) {
 
 // inMemory puts a value there as a load does that sampled at v.
 func inMemory(t *testing.T, c *Cache, key string, v validity) *item {
-	it := c.item(memory.Hash(key), key, 1, false, 1, time.Hour, v)
+	it := c.item(memory.Hash(key), key, 1, false, 1, time.Hour, v, nil)
 	require.True(t, c.eng.keep(it, v))
 	return it
 }
@@ -45,7 +45,7 @@ func due(e *Engine) bool {
 // hours lets patterns of others come until n have, and passes when they are due.
 func hours(e *Engine, n int) {
 	for range n {
-		e.patterns.issue(fmt.Sprintf("other:%d:*", e.patterns.table.Load().seq), nil)
+		e.patterns.issue(fmt.Sprintf("other:%d:*", e.patterns.table.Load().seq))
 		if due(e) {
 			e.meetPatterns()
 		}
@@ -55,8 +55,8 @@ func hours(e *Engine, n int) {
 func TestPatternsOfOthersVoidNothingOfMineHoweverManyCome(t *testing.T) {
 	t.Parallel()
 	e, c := engineWith(t, 1<<20)
-	read := inMemory(t, c, "mine:read", e.sample(memory.Hash("mine:read")))
-	unread := inMemory(t, c, "mine:unread", e.sample(memory.Hash("mine:unread")))
+	read := inMemory(t, c, "mine:read", e.sample(memory.Hash("mine:read"), "mine:read"))
+	unread := inMemory(t, c, "mine:unread", e.sample(memory.Hash("mine:unread"), "mine:unread"))
 	longest := 0
 	for range 50 {
 		hours(e, 100)
@@ -76,23 +76,23 @@ func TestPatternsOfOthersVoidNothingOfMineHoweverManyCome(t *testing.T) {
 func TestAnItemThatMatchesAPatternIsGoneBeforeAndAfterThePatternIsForgotten(t *testing.T) {
 	t.Parallel()
 	e, c := engineWith(t, 1<<20)
-	v := e.sample(memory.Hash("mine:1"))
+	v := e.sample(memory.Hash("mine:1"), "mine:1")
 	inMemory(t, c, "mine:1", v)
 	hours(e, 10)
-	e.patterns.issue("mine:*", nil)
+	e.patterns.issue("mine:*")
 	newest := e.patterns.table.Load().seq
 	for e.patterns.table.Load().floor < newest {
 		_, _, ok := c.Hit("mine:1")
 		require.False(t, ok)
-		require.False(t, e.holds(v, memory.Hash("mine:1"), "mine:1", c))
+		require.False(t, e.holds(v, memory.Hash("mine:1"), "mine:1", true))
 		hours(e, 100)
 	}
 	assert.Nil(t, e.mem.Get(memory.Hash("mine:1"), "mine:1", 0), "and its memory is free")
-	assert.False(t, e.holds(v, memory.Hash("mine:1"), "mine:1", c), "a load that began before it")
+	assert.False(t, e.holds(v, memory.Hash("mine:1"), "mine:1", true), "a load that began before it")
 	late := inMemory(t, c, "mine:1", v)
 	_, _, ok := c.Hit("mine:1")
 	assert.False(t, ok, "that load's value, late as it is")
-	e.patterns.issue("x", nil)
+	e.patterns.issue("x")
 	e.meetPatterns()
 	assert.Less(t, late.Meta.seq.Load(), e.patterns.table.Load().floor, "no pass marks what is below the floor")
 }
@@ -101,7 +101,7 @@ func TestAnItemThatMatchesAPatternIsGoneBeforeAndAfterThePatternIsForgotten(t *t
 func TestAValueOnItsWayDuringAPassMeetsThePatternsInTheNext(t *testing.T) {
 	t.Parallel()
 	e, c := engineWith(t, 1<<20)
-	v := e.sample(memory.Hash("mine:1"))
+	v := e.sample(memory.Hash("mine:1"), "mine:1")
 	hours(e, meetAfter)
 	require.EqualValues(t, meetAfter, e.patterns.met, "a pass was")
 	inMemory(t, c, "mine:1", v)
@@ -115,34 +115,34 @@ func TestOnePatternGivenAllTheTimeCostsNoPass(t *testing.T) {
 	t.Parallel()
 	e, _ := engineWith(t, 1<<20)
 	for range 5 * meetAfter {
-		e.patterns.issue("mine:*", nil)
+		e.patterns.issue("mine:*")
 		if due(e) {
 			e.meetPatterns()
 		}
 	}
 	assert.Zero(t, e.patterns.met)
 	assert.LessOrEqual(t, len(e.patterns.table.Load().list), meetAfter)
-	assert.True(t, e.patterns.table.Load().voids(5*meetAfter-1, "mine:1", nil))
+	assert.True(t, e.patterns.table.Load().voids(5*meetAfter-1, "mine:1"))
 }
 
 func TestWithoutAPassTheListIsBounded(t *testing.T) {
 	t.Parallel()
 	e, _ := engineWith(t, 1<<20)
 	for i := range 3 * recentPatterns {
-		e.patterns.issue("other:"+strconv.Itoa(i)+":*", nil)
+		e.patterns.issue("other:" + strconv.Itoa(i) + ":*")
 		require.LessOrEqual(t, len(e.patterns.table.Load().list), recentPatterns)
 	}
-	assert.True(t, e.patterns.table.Load().voids(0, "other:1:x", nil))
-	assert.False(t, e.patterns.table.Load().voids(0, "mine:1", nil))
+	assert.True(t, e.patterns.table.Load().voids(0, "other:1:x"))
+	assert.False(t, e.patterns.table.Load().voids(0, "mine:1"))
 	assert.Equal(t, newer(e.patterns.table.Load().list, 0), e.patterns.fresh)
 }
 
 func TestAPassThatTheEndOfTheEngineCutsShortForgetsNothing(t *testing.T) {
 	t.Parallel()
 	e, c := engineWith(t, 1<<20)
-	inMemory(t, c, "mine:1", e.sample(memory.Hash("mine:1")))
+	inMemory(t, c, "mine:1", e.sample(memory.Hash("mine:1"), "mine:1"))
 	for i := range meetAfter {
-		e.patterns.issue("other:"+strconv.Itoa(i), nil)
+		e.patterns.issue("other:" + strconv.Itoa(i))
 	}
 	e.cancel()
 	e.meetPatterns()
@@ -170,20 +170,18 @@ func TestASieveFindsWhatTheListFinds(t *testing.T) {
 		}
 		return string(b)
 	}
-	_, one := engineWith(t, 1<<20)
-	owners := []*Cache{nil, one, new(Cache)}
 	found := 0
 	for range 300 {
 		table := &patternTable{seq: uint64(rng.IntN(30))}
 		for i := range table.seq {
 			text := word("ab*?[\\\xff")
-			table.list = append(table.list, issued{i + 1, glob.Compile(text), text, owners[rng.IntN(3)]})
+			table.list = append(table.list, issued{i + 1, glob.Compile(text), text})
 		}
 		s := newSieve(table.list)
 		for range 100 {
-			seq, key, owner := rng.Uint64N(table.seq+1), word("ab\xff"), owners[rng.IntN(3)]
-			want := table.voids(seq, key, owner)
-			require.Equal(t, want, s.voids(seq, key, owner), "seq %d key %q of %v", seq, key, table.list)
+			seq, key := rng.Uint64N(table.seq+1), word("ab\xff")
+			want := table.voids(seq, key)
+			require.Equal(t, want, s.voids(seq, key), "seq %d key %q of %v", seq, key, table.list)
 			if want {
 				found++
 			}
@@ -213,21 +211,21 @@ func TestPatternsAndPassesRaceAndNeitherVoidsTooLittle(t *testing.T) {
 		writers.Go(func() {
 			for i := range 2_000 {
 				key := fmt.Sprintf("w%d:%d", w, i%7)
-				v := e.sample(memory.Hash(key))
-				it := c.item(memory.Hash(key), key, i, false, 1, time.Hour, v)
+				v := e.sample(memory.Hash(key), key)
+				it := c.item(memory.Hash(key), key, i, false, 1, time.Hour, v, nil)
 				e.keep(it, v)
 				value, _, ok := c.Hit(key)
 				if ok && value != i {
 					t.Errorf("%s: %v is there, want %d", key, value, i)
 				}
-				e.patterns.issue(key, nil)
+				e.patterns.issue(key)
 				if value, _, ok := c.Hit(key); ok {
 					t.Errorf("%s: %v was invalidated", key, value)
 				}
-				if e.holds(v, memory.Hash(key), key, c) {
+				if e.holds(v, memory.Hash(key), key, true) {
 					t.Errorf("%s: a load that sampled before may be joined", key)
 				}
-				e.patterns.issue(key+"x"+strconv.Itoa(i), nil)
+				e.patterns.issue(key + "x" + strconv.Itoa(i))
 			}
 		})
 	}
@@ -243,12 +241,12 @@ func BenchmarkVoids(b *testing.B) {
 		var l patternLog
 		l.init()
 		for i := range n {
-			l.issue("user:"+strconv.Itoa(i)+":*", nil)
+			l.issue("user:" + strconv.Itoa(i) + ":*")
 		}
 		table := l.table.Load()
 		b.Run(fmt.Sprintf("list/%d", n), func(b *testing.B) {
 			for b.Loop() {
-				if table.voids(0, "user:x:orders", nil) {
+				if table.voids(0, "user:x:orders") {
 					b.Fatal("it matches none")
 				}
 			}
@@ -256,7 +254,7 @@ func BenchmarkVoids(b *testing.B) {
 		s := newSieve(table.list)
 		b.Run(fmt.Sprintf("sieve/%d", n), func(b *testing.B) {
 			for b.Loop() {
-				if s.voids(0, "user:x:orders", nil) {
+				if s.voids(0, "user:x:orders") {
 					b.Fatal("it matches none")
 				}
 			}
@@ -269,7 +267,7 @@ func BenchmarkIssue(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			e, _ := engineWith(b, 1<<20)
 			for i := 0; b.Loop(); i++ {
-				e.patterns.issue("user:"+strconv.Itoa(i)+":*", nil)
+				e.patterns.issue("user:" + strconv.Itoa(i) + ":*")
 				if passes && due(e) {
 					e.meetPatterns()
 				}
@@ -283,14 +281,14 @@ func BenchmarkMeetPatterns(b *testing.B) {
 	e, c := engineWith(b, 64<<20)
 	for i := range 100_000 {
 		key := "user:" + strconv.Itoa(i) + ":orders"
-		v := e.sample(memory.Hash(key))
-		e.keep(c.item(memory.Hash(key), key, i, false, 1, time.Hour, v), v)
+		v := e.sample(memory.Hash(key), key)
+		e.keep(c.item(memory.Hash(key), key, i, false, 1, time.Hour, v, nil), v)
 	}
 	e.mem.Len()
 	for i := 0; b.Loop(); i++ {
 		b.StopTimer()
 		for j := range meetAfter {
-			e.patterns.issue("other:"+strconv.Itoa(i*meetAfter+j)+":*", nil)
+			e.patterns.issue("other:" + strconv.Itoa(i*meetAfter+j) + ":*")
 		}
 		b.StartTimer()
 		e.meetPatterns()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/tiercache/tiercache/internal/ablate"
+	"github.com/tiercache/tiercache/internal/envelope"
 	"github.com/tiercache/tiercache/internal/errs"
 	"github.com/tiercache/tiercache/internal/memory"
 	"github.com/tiercache/tiercache/internal/remote"
@@ -26,9 +28,14 @@ type outcome struct {
 	verdict verdict
 	failed  bool // Redis gave an error
 
+	tags  []*tag // of the value, if they are known
+	gens  []*gen // those that Redis gave, or that it was stored under; nil: none
+	token envelope.Token
+
 	v         validity // sampled before the read or the load
 	readAt    int64    // just before memory or Redis was asked
 	loadBegan int64    // of a load
+	filledAt  int64    // just before the fill that was acknowledged was sent; 0: there was none
 	// standing: Redis had it a moment ago, or its fill was acknowledged; without
 	// Redis, always. False after a refused fill: somebody invalidated meanwhile.
 	standing bool
@@ -102,7 +109,7 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 	}
 	for {
 		seen := &outcome{}
-		if c.eng.remote != nil {
+		if c.eng.remote != nil && !c.spec.MemoryOnly {
 			out, led, err := c.reads[at].Do(ctx, key, func(ctx context.Context, out *outcome) error {
 				return c.read(ctx, out, hash, key, call)
 			})
@@ -151,8 +158,11 @@ func (c *Cache) read(ctx context.Context, out *outcome, hash uint64, key string,
 		out.failed = true
 		return nil
 	}
-	out.reply, out.verdict = reply, c.judge(out, rkey, reply)
-	if out.verdict == usable {
+	out.reply, out.verdict = reply, c.judge(ctx, out, rkey, reply)
+	switch out.verdict {
+	case unjudged:
+		out.failed = true
+	case usable:
 		c.keepRead(out, hash, key, rkey)
 	}
 	return nil
@@ -163,7 +173,7 @@ func (c *Cache) read(ctx context.Context, out *outcome, hash uint64, key string,
 //
 //	A: memory miss | B: load, into memory, flight ends | A: wins, loads again
 func (c *Cache) recall(out *outcome, hash uint64, key string, call Call) bool {
-	out.v, out.readAt = c.eng.sample(hash), now()
+	out.v, out.readAt = c.sample(hash, key), now()
 	if call.Fresh {
 		return false
 	}
@@ -172,7 +182,17 @@ func (c *Cache) recall(out *outcome, hash uint64, key string, call Call) bool {
 		return false
 	}
 	out.value, out.absent, out.source, out.standing = it.Meta.value, it.Meta.absent, fromMemory, true
+	out.gens = it.Meta.gens
 	return true
+}
+
+// sample is everything that could make a value of key old.
+func (c *Cache) sample(hash uint64, key string) validity {
+	v := c.eng.sample(hash, c.eng.prefix+key)
+	if c.spec.MemoryOnly && c.eng.remote != nil {
+		v.hear(c.eng.remote.Control())
+	}
+	return v
 }
 
 func (c *Cache) accepts(out *outcome, hash uint64, key string, began int64, fresh bool) bool {
@@ -181,12 +201,30 @@ func (c *Cache) accepts(out *outcome, hash uint64, key string, began int64, fres
 		return true // neither an error nor a miss is an old value
 	case fresh && out.source == fromMemory:
 		return false
-	case out.source == fromLoader && out.loadBegan > began, out.readAt > began:
+	case out.source == fromLoader && out.loadBegan > began, out.source != fromLoader && out.readAt > began:
 		return true
-	case !out.standing || out.source == fromRedis && out.readAt < began-int64(joinBound):
+	case ablate.Out(ablate.JoinerJudged):
+		return true
+	case !out.standing || !unvoided(out.tags, out.v):
 		return false
 	}
-	return c.eng.holds(out.v, hash, key, c)
+	for _, g := range out.gens {
+		if s := g.serves(&meta{ear: out.v.ear, epoch: out.v.epoch}, began); s != yes {
+			return false
+		}
+	}
+	// How old what the leader was told may be by now: what changed on other nodes
+	// meanwhile may not be heard here yet.
+	oldest := began - int64(c.eng.bound)
+	switch {
+	case out.source != fromLoader:
+		return out.readAt >= oldest && c.eng.holds(out.v, hash, key, false)
+	case out.filledAt != 0:
+		return out.filledAt >= oldest && c.eng.holds(out.v, hash, key, true)
+	case c.eng.remote != nil:
+		return out.loadBegan >= began-c.eng.outageAge() && c.eng.holds(out.v, hash, key, true)
+	}
+	return c.eng.holds(out.v, hash, key, true)
 }
 
 func (c *Cache) tally(out *outcome, err error, took int64) {

@@ -5,6 +5,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/tiercache/tiercache/internal/ablate"
+	"github.com/tiercache/tiercache/internal/journal"
 )
 
 const (
@@ -53,24 +56,47 @@ func (e *Engine) replay() {
 // entry goes only after Redis has done it: a read between the two would find no
 // entry and the old value (model journal, -DCLEAR_FIRST).
 func (e *Engine) replayOnce(ctx context.Context) int {
-	b := e.journal.Batch()
-	try := slices.DeleteFunc(b.Keys, func(k string) bool { return !e.remote.Usable(e.prefix + k) })
-	if len(try) > 0 {
-		_, failed := e.unlink(ctx, try)
-		left := make(map[string]bool, len(failed))
-		for _, k := range failed {
-			left[k] = true
+	if ablate.Out(ablate.Replay) {
+		for b := e.journal.Batch(); len(b.Entries) > 0; b.Entries = b.Entries[1:] {
+			e.journal.Done(b, b.Entries[0])
 		}
-		for _, k := range try {
-			if !left[k] {
-				e.journal.DoneKey(b, k)
+	}
+	b := e.journal.Batch()
+	var keys []string
+	for _, entry := range b.Entries {
+		switch entry.Kind {
+		case journal.Key:
+			keys = append(keys, entry.Text)
+			continue
+		case journal.Pattern:
+			_, err := e.remote.DeleteMatching(ctx, e.prefix, entry.Text, false, nil)
+			if err == nil {
+				err = e.publish(ctx, newsPattern, entry.Text)
+			}
+			if e.failed(err); err == nil {
+				e.dropPattern(entry.Text)
+				e.journal.Done(b, entry)
+			}
+		case journal.Tag:
+			if e.turn(ctx, entry.Text, nil, nil) == nil {
+				e.tags.drop(entry.Text)
+				e.journal.Done(b, entry)
 			}
 		}
 	}
-	for _, p := range b.Patterns {
-		_, err := e.remote.DeleteMatching(ctx, e.prefix, p.Glob, false, nil)
-		if e.failed(err); err == nil {
-			e.journal.DonePattern(b, p)
+	if len(keys) == 0 {
+		return e.journal.Len()
+	}
+	_, failed := e.unlink(ctx, keys, false)
+	left := make(map[string]bool, len(failed))
+	for _, k := range failed {
+		left[k] = true
+	}
+	keys = slices.DeleteFunc(keys, func(k string) bool { return left[k] })
+	if len(keys) > 0 && e.publish(ctx, newsKey, keys...) == nil {
+		for _, k := range keys {
+			e.drop(k)
+			e.journal.Done(b, journal.Entry{Kind: journal.Key, Text: k})
 		}
 	}
 	return e.journal.Len()

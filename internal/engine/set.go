@@ -2,9 +2,12 @@ package engine
 
 import (
 	"context"
+	"errors"
 
 	"github.com/tiercache/tiercache/internal/flight"
+	"github.com/tiercache/tiercache/internal/journal"
 	"github.com/tiercache/tiercache/internal/memory"
+	"github.com/tiercache/tiercache/internal/remote"
 )
 
 // Set stores a value that the caller knows to be the newest. In Redis it is two
@@ -29,49 +32,89 @@ func (c *Cache) Set(ctx context.Context, key string, value any, call Call) error
 	}
 	keys := append([]string{key}, others(key, call.Also)...)
 	if l.ttl <= 0 { // not to be stored, and what is there is old
-		for _, k := range keys {
-			c.eng.invalidateKeys(ctx, []string{k})
-		}
+		c.eng.invalidateKeys(ctx, keys)
 		return nil
 	}
 	for _, k := range keys {
-		c.setOne(ctx, k, l)
+		c.setOne(ctx, k, l, c.tags(call.Tags, l.names))
 	}
 	return nil
 }
 
-func (c *Cache) setOne(ctx context.Context, key string, l loaded) {
+func (c *Cache) setOne(ctx context.Context, key string, l loaded, tags []*tag) {
 	e := c.eng
-	moved := e.drop(key) // what comes from here on does not wait for an older load
-	h := hold{key: key, hash: memory.Hash(key), rkey: e.prefix + key, v: e.sample(memory.Hash(key))}
-	it := c.item(h.hash, key, l.value, false, l.size, c.memoryLife(l.ttl), h.v)
-	if e.remote == nil {
-		e.replace(it, moved)
+	e.drop(key) // what comes from here on does not wait for an older load
+	h := hold{key: key, hash: memory.Hash(key), rkey: e.prefix + key}
+	h.v = c.sample(h.hash, key)
+	if e.remote == nil || c.spec.MemoryOnly {
+		c.setAlone(ctx, h, l, tags)
 		return
 	}
-	stored, err := c.seizeAndFill(ctx, h, l)
+	gens, err := e.obtain(ctx, tags, l.ttl, false)
+	stored := false
+	if err == nil {
+		l.gens = gens
+		stored, err = c.seizeAndFill(ctx, &h, l)
+	}
+	if err == nil {
+		err = e.publish(ctx, newsKey, key)
+	}
+	life := c.memoryLife(l.ttl)
 	switch {
+	case errors.Is(err, errMarked):
+		e.invalidateKeys(ctx, []string{key})
 	case err != nil:
 		c.counts.errors.Add(1)
-		e.journal.AddKey(key) // before memory: a reader that finds no item finds the entry
-		wake(e.queued)
-		e.replace(it, moved)
+		e.queue(journal.Key, key) // before memory: a reader that finds no item finds the entry
+		if gens, ok := e.localGens(tags, h.v); ok {
+			it := c.item(h.hash, key, l.value, false, l.size, life, h.v, gens)
+			it.Meta.born = now()
+			e.replace(it, h.v)
+		}
 	case stored:
-		e.replace(it, moved)
+		if gens, ok := e.present(ctx, l.gens); ok {
+			e.replace(c.filledItem(h, l, life, gens), h.v)
+			return
+		}
+		e.drop(key)
 	default: // somebody invalidated between the two steps, and was later
 		c.counts.fillsRefused.Add(1)
 		e.drop(key)
 	}
 }
 
-func (c *Cache) seizeAndFill(ctx context.Context, h hold, l loaded) (bool, error) {
+// setAlone is setOne without Redis to store the value. Others are told that theirs
+// is old.
+func (c *Cache) setAlone(ctx context.Context, h hold, l loaded, tags []*tag) {
+	e := c.eng
+	began := remote.Tick{}
+	if e.remote != nil {
+		e.invalidateKeys(ctx, []string{h.key})
+		h.v = c.sample(h.hash, h.key)
+		if e.useRedis(h.key) {
+			began, _ = e.tick(ctx)
+		}
+	}
+	out := outcome{tags: tags, v: h.v}
+	gens, ok := c.gensAlone(ctx, &out, began, l.ttl)
+	if !ok {
+		return
+	}
+	it := c.item(h.hash, h.key, l.value, false, l.size, c.memoryLife(l.ttl), h.v, gens)
+	it.Meta.born, it.Meta.heard = now(), began.N != 0
+	e.replace(it, h.v)
+}
+
+func (c *Cache) seizeAndFill(ctx context.Context, h *hold, l loaded) (bool, error) {
 	stamp, err := c.eng.remote.Stamp(ctx, h.rkey)
 	if err != nil {
 		return false, err
 	}
 	h.lease = c.newLease(stamp)
-	if err := c.eng.remote.Seize(ctx, h.rkey, h.lease, leaseTime); err != nil {
+	seized, err := c.eng.remote.Seize(ctx, h.rkey, h.lease, leaseTime)
+	if err != nil || !seized {
 		return false, err
 	}
-	return c.fill(ctx, h, l)
+	h.v = c.eng.again(h.v, h.hash, h.rkey)
+	return c.fill(ctx, *h, l)
 }

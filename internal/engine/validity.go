@@ -3,7 +3,11 @@ package engine
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/tiercache/tiercache/internal/ablate"
+	"github.com/tiercache/tiercache/internal/coherence"
+	"github.com/tiercache/tiercache/internal/envelope"
 	"github.com/tiercache/tiercache/internal/memory"
 )
 
@@ -12,19 +16,38 @@ type meta struct {
 	owner  *Cache
 	value  any  // nil if absent
 	absent bool // the source has no such thing
+
 	// seq is the newest pattern sequence that the item is known to have survived.
 	seq atomic.Uint64
+	// gens are the generations of its tags that the value was stored under.
+	gens []*gen
+
+	// ear hears the master of the key, nil without Redis; epoch is its when the
+	// item's validity was sampled. heard: Redis has the value, so its change will
+	// be heard; false for an entry of an outage, whose load began at born.
+	ear   *coherence.Hearing
+	epoch uint64
+	heard bool
+	born  int64
+
+	// token is what Redis has the value under. Until own, a push may be that of
+	// this node's own fill; doubt says that one came. See confirm.go.
+	token envelope.Token
+	own   int64
+	doubt atomic.Bool // set under the shard's lock
 }
 
 type item = memory.Item[meta]
 
-// shard holds the generation of the keys that hash to it.
+// shard holds the generations of the keys that hash to it.
 type shard struct {
-	// mu orders a check of gen and the insertion that follows with a bump of gen
-	// and the removal that follows. Memory is written under it alone.
-	mu  sync.Mutex
-	gen atomic.Uint64 // written under mu
-	_   [48]byte      // one shard a cache line
+	// mu orders a check of the generations and the insertion that follows with a
+	// move of them and the removal that follows. Memory is written under it alone.
+	mu      sync.Mutex
+	local   atomic.Uint64        // moved by local invalidations; written under mu
+	pushed  atomic.Uint64        // moved by what other nodes and servers do; written under mu
+	waiting map[string]*listener // by Redis key: who waits for a push; guarded by mu
+	_       [32]byte             // one shard a cache line
 }
 
 func (e *Engine) shard(hash uint64) *shard { return &e.shards[hash%shardCount] }
@@ -33,28 +56,61 @@ func (e *Engine) shard(hash uint64) *shard { return &e.shards[hash%shardCount] }
 // value is read or its load starts. The same check decides for a joiner of a
 // flight and for the insertion into memory. What is in memory was inserted by
 // that check and is removed by whatever would make it fail, but for patterns,
-// which an item meets when it is read: see patternLog.
+// tags and epochs, which an item meets when it is read.
 //
 // The race it closes:
 //
 //	reader: GET old | writer: DEL, local pass, returns | reader: memory.Set(old)
 //
-// With gen sampled before the GET and compared under the shard's lock the Set
-// does not happen. Compared before taking the lock, the pass would fit in
+// With the generation sampled before the GET and compared under the shard's lock
+// the Set does not happen. Compared before taking the lock, the pass would fit in
 // between.
 type validity struct {
-	gen uint64
-	seq uint64
+	local  uint64
+	pushed uint64
+	seq    uint64 // of patterns
+	tagSeq uint64
+	ear    *coherence.Hearing
+	epoch  uint64
 }
 
-func (e *Engine) sample(hash uint64) validity {
-	return validity{gen: e.shard(hash).gen.Load(), seq: e.patterns.table.Load().seq}
+func (e *Engine) sample(hash uint64, rkey string) validity {
+	s := e.shard(hash)
+	v := validity{
+		local:  s.local.Load(),
+		pushed: s.pushed.Load(),
+		seq:    e.patterns.table.Load().seq,
+		tagSeq: e.tags.seq.Load(),
+	}
+	if e.remote != nil {
+		v.hear(e.remote.Hearing(rkey))
+	}
+	return v
+}
+
+func (v *validity) hear(ear *coherence.Hearing) {
+	if v.ear = ear; ear != nil {
+		v.epoch = ear.Epoch()
+	}
+}
+
+// again samples v anew in what the server can tell and the fill is the judge of:
+// a load's own lease comes back as a push.
+func (e *Engine) again(v validity, hash uint64, rkey string) validity {
+	now := e.sample(hash, rkey)
+	now.local, now.seq, now.tagSeq = v.local, v.seq, v.tagSeq
+	return now
 }
 
 // holds tells whether a value of key with this validity may be given to a read
-// that starts now.
-func (e *Engine) holds(v validity, hash uint64, key string, owner *Cache) bool {
-	return e.shard(hash).gen.Load() == v.gen && !e.patterns.table.Load().voids(v.seq, key, owner)
+// that starts now. Of a value that this node loaded, the fill was the judge of
+// what the server could tell.
+func (e *Engine) holds(v validity, hash uint64, key string, loaded bool) bool {
+	s := e.shard(hash)
+	if s.local.Load() != v.local || e.patterns.table.Load().voids(v.seq, key) {
+		return false
+	}
+	return loaded || s.pushed.Load() == v.pushed && (v.ear == nil || v.ear.Epoch() == v.epoch)
 }
 
 // keep inserts it into memory if v still holds for its key, and says so. A
@@ -63,8 +119,13 @@ func (e *Engine) keep(it *item, v validity) bool {
 	s := e.shard(it.Hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gen.Load() != v.gen {
+	if s.local.Load() != v.local && !ablate.Out(ablate.Generation) {
 		return false
+	}
+	if moved := s.pushed.Load() != v.pushed; moved && it.Meta.own == 0 && !ablate.Out(ablate.Pushes) {
+		return false
+	} else if moved && it.Meta.own != 0 {
+		e.doubtLocked(it)
 	}
 	e.mem.Set(it)
 	return true
@@ -75,31 +136,110 @@ func (e *Engine) keep(it *item, v validity) bool {
 //
 //	reader: sample, GET old | Set: seize, fill, memory = new | reader: memory = old
 //
-// moved is the generation that the Set's own first pass left; if it has moved
-// since, somebody invalidated meanwhile and the value is not inserted.
-func (e *Engine) replace(it *item, moved uint64) {
+// v was sampled after the Set's own first pass; if somebody has invalidated here
+// since, the value is not inserted.
+func (e *Engine) replace(it *item, v validity) {
 	s := e.shard(it.Hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gen.Add(1) == moved+1 {
-		e.mem.Set(it)
-	} else {
+	if s.local.Add(1) != v.local+1 {
 		e.mem.Delete(it.Hash, it.Key)
+		return
 	}
+	if s.pushed.Load() != v.pushed && it.Meta.own != 0 {
+		e.doubtLocked(it)
+	}
+	e.mem.Set(it)
 }
 
 // drop is the local pass for one key: no read or load that began before may
-// enter memory, what is there goes, and nobody joins what runs. It returns the
-// generation it left.
-func (e *Engine) drop(key string) uint64 {
+// enter memory, what is there goes, and nobody joins what runs.
+func (e *Engine) drop(key string) {
 	hash := memory.Hash(key)
 	s := e.shard(hash)
 	s.mu.Lock()
-	gen := s.gen.Add(1)
+	s.local.Add(1)
 	e.mem.Delete(hash, key)
 	s.mu.Unlock()
+	if ablate.Out(ablate.Forget) {
+		return
+	}
 	for _, c := range *e.caches.Load() {
 		c.forget(hash, key)
 	}
-	return gen
 }
+
+// verdict of serves.
+type service int
+
+const (
+	no service = iota
+	yes
+	again // pick the item up anew, see coherence.Hearing.Fresh
+)
+
+// serves tells whether an item of memory that was picked up after the clock
+// showed at may be served.
+func (e *Engine) serves(it *item, at int64) service {
+	m := &it.Meta
+	if t := e.patterns.table.Load(); m.seq.Load() != t.seq && !ablate.Out(ablate.PatternSeq) {
+		if t.voids(m.seq.Load(), it.Key) {
+			return no
+		}
+		m.survived(t.seq)
+	}
+	if at >= it.Deadline {
+		return no
+	}
+	if m.ear != nil {
+		if m.epoch != m.ear.Epoch() && !ablate.Out(ablate.Epoch) {
+			return no
+		}
+		if !m.heard || m.doubt.Load() {
+			return e.outage(it, at)
+		}
+		switch m.ear.Fresh(at) {
+		case coherence.Again:
+			return again
+		case coherence.No:
+			if !ablate.Out(ablate.Bound) {
+				return e.outage(it, at)
+			}
+		}
+	}
+	for _, g := range m.gens {
+		if s := g.serves(m, at); s != yes {
+			return s
+		}
+	}
+	return yes
+}
+
+// outage tells whether an item may be served because Redis cannot be asked: what
+// was heard, for OutageStaleness after the last sign of life; what was loaded
+// meanwhile, for as long after its load began. Deaf with Redis in use is no reason.
+func (e *Engine) outage(it *item, at int64) service {
+	m := &it.Meta
+	if e.outageStaleness <= 0 || e.useRedis(it.Key) {
+		return no
+	}
+	since := m.born
+	if m.heard {
+		if m.doubt.Load() {
+			return no
+		}
+		since = m.ear.LastPong()
+	}
+	if at >= since+int64(e.outageStaleness) {
+		return no
+	}
+	for _, g := range m.gens {
+		if g.of.current.Load() != g {
+			return no
+		}
+	}
+	return yes
+}
+
+// outageAge is how old what a flight loaded without Redis may be for a joiner.
+func (e *Engine) outageAge() int64 { return int64(max(e.bound, e.outageStaleness, time.Duration(0))) }

@@ -6,23 +6,29 @@
 //
 //	offset  length  field
 //	0       3       "tc1": magic and version
-//	3       1       kind: L lease, V value, N the source has no such thing
+//	3       1       kind: L lease, V value, N the source has no such thing; O and
+//	                G are V and N that have been expired; M marker, see Marker
 //	4       11      stamp: incarnation of the Redis master that was written to
 //	15      22      token: of a lease, kept by the value that filled it
 //	37      11      cache: hash of the name of the cache
 //
-// A lease is a head and nothing else. The others go on:
+// A lease is a head and nothing else. Values and absences go on:
 //
 //	48      11      schema: hash of what the codec writes
 //	59      8       created, milliseconds in the clock of Redis
 //	67      8       fresh until, the same
 //	75      8       time the load took, microseconds
-//	83      11      checksum over bytes 0–82, the full Redis key and the payload
-//	94      …       payload
+//	83      3       length of the tags
+//	86      11      checksum
+//	97      …       tags: for each its generation (22), the length of its name (2), its name
+//	…       …       payload
 //
-// All but the payload is printable ASCII (numbers in URL-safe base64), because
-// Redis over REST cannot carry arbitrary bytes. Kinds, flags and fields that a
-// reader does not know make the bytes a miss, never an error: see Open.
+// The checksum covers everything, the full Redis key included, but for what
+// scripts change in place: the token, and whether the kind is an expired one.
+//
+// All but names and payload is printable ASCII (numbers in URL-safe base64),
+// because Redis over REST cannot carry arbitrary bytes. Kinds, flags and fields
+// that a reader does not know make the bytes a miss, never an error: see Open.
 package envelope
 
 import (
@@ -37,19 +43,25 @@ const (
 	magic = "tc1"
 
 	// HeadLen is the length of the part that scripts compare.
-	HeadLen = 48
-	// CacheAt is where the head names its cache, for CacheIDLen bytes.
-	CacheAt    = 37
-	CacheIDLen = 11
-
+	HeadLen   = 48
 	stampAt   = 4
 	tokenAt   = 15
+	cacheAt   = 37
 	schemaAt  = 48
 	createdAt = 59
 	freshAt   = 67
 	loadAt    = 75
-	sumAt     = 83
-	payloadAt = 94
+	tagLenAt  = 83
+	sumAt     = 86
+	tagsAt    = 97
+
+	nonceLen   = 22
+	nameLenLen = 2
+
+	// LongestName is the longest name of a tag, in bytes.
+	LongestName = 1<<(6*nameLenLen) - 1
+	// mostTagBytes is how many bytes the tags of one value may take.
+	mostTagBytes = 1<<(6*(sumAt-tagLenAt)) - 1
 )
 
 // Kind tells what the bytes under a key are.
@@ -59,6 +71,10 @@ const (
 	Lease  Kind = 'L'
 	Value  Kind = 'V'
 	Absent Kind = 'N' // the source was asked and has no such thing
+	Marker Kind = 'M' // somebody is changing the source: see package remote, mark.lua
+
+	expiredValue  Kind = 'O'
+	expiredAbsent Kind = 'G'
 )
 
 // ID is 64 bits as 11 printable characters.
@@ -108,20 +124,53 @@ type Body struct {
 	Created    time.Time // in the clock of Redis, to the millisecond
 	FreshUntil time.Time
 	LoadTime   time.Duration // to the microsecond
-	Payload    []byte        // empty for Absent
+	Expired    bool          // by Expire, whatever FreshUntil says
+	Tags       []Tag
+	Payload    []byte // empty for Absent
 }
 
+// Tag is the generation of a tag that a value was stored under. The value counts
+// while that is still the tag's generation.
+type Tag struct {
+	Name  string
+	Nonce Token
+}
+
+// ErrTags is Seal's error: the names of the tags are too long.
+var ErrTags = errors.New("envelope: too many tags, or too long names")
+
 // Seal returns the envelope of b under the full Redis key.
-func Seal(key string, h Head, b Body) []byte {
-	out := make([]byte, 0, payloadAt+len(b.Payload))
+func Seal(key string, h Head, b Body) ([]byte, error) {
+	n := 0
+	for _, t := range b.Tags {
+		if len(t.Name) > LongestName {
+			return nil, ErrTags
+		}
+		n += nonceLen + nameLenLen + len(t.Name)
+	}
+	if n > mostTagBytes {
+		return nil, ErrTags
+	}
+	if b.Expired {
+		h.Kind = expired(h.Kind)
+	}
+	out := make([]byte, 0, tagsAt+n+len(b.Payload))
 	out = h.Append(out)
 	out = append(out, b.Schema[:]...)
-	out = out[:payloadAt]
+	out = out[:tagsAt]
 	put(out[createdAt:freshAt], uint64(b.Created.UnixMilli()))
 	put(out[freshAt:loadAt], uint64(b.FreshUntil.UnixMilli()))
-	put(out[loadAt:sumAt], uint64(max(0, b.LoadTime.Microseconds())))
-	put(out[sumAt:payloadAt], sum(key, out[:sumAt], b.Payload))
-	return append(out, b.Payload...)
+	put(out[loadAt:tagLenAt], uint64(max(0, b.LoadTime.Microseconds())))
+	put(out[tagLenAt:sumAt], uint64(n))
+	for _, t := range b.Tags {
+		out = append(out, t.Nonce[:]...)
+		out = out[:len(out)+nameLenLen]
+		put(out[len(out)-nameLenLen:], uint64(len(t.Name)))
+		out = append(out, t.Name...)
+	}
+	out = append(out, b.Payload...)
+	put(out[sumAt:tagsAt], sum(key, out))
+	return out, nil
 }
 
 // Why Open refuses. Each is a miss to its caller.
@@ -131,16 +180,13 @@ var (
 )
 
 // Open reads what is under the full Redis key. A lease comes with an empty
-// Body. The payload is a part of raw, not a copy.
+// Body, a marker is foreign: see IsMarker. The payload is a part of raw, not a copy.
 func Open(key string, raw []byte) (Head, Body, error) {
-	var h Head
-	if len(raw) < HeadLen || string(raw[:len(magic)]) != magic {
+	h, ok := OpenHead(raw)
+	if !ok {
 		return h, Body{}, ErrForeign
 	}
-	h.Kind = Kind(raw[len(magic)])
-	copy(h.Stamp[:], raw[stampAt:])
-	copy(h.Token[:], raw[tokenAt:])
-	copy(h.Cache[:], raw[CacheAt:])
+	var b Body
 	switch h.Kind {
 	case Lease:
 		if len(raw) != HeadLen {
@@ -148,40 +194,102 @@ func Open(key string, raw []byte) (Head, Body, error) {
 		}
 		return h, Body{}, nil
 	case Value, Absent:
+	case expiredValue, expiredAbsent:
+		h.Kind, b.Expired = live(h.Kind), true
 	default:
 		return h, Body{}, ErrForeign
 	}
-	if len(raw) < payloadAt {
+	if len(raw) < tagsAt {
 		return h, Body{}, ErrDamaged
 	}
 	created, ok1 := get(raw[createdAt:freshAt])
 	fresh, ok2 := get(raw[freshAt:loadAt])
-	load, ok3 := get(raw[loadAt:sumAt])
-	want, ok4 := get(raw[sumAt:payloadAt])
-	payload := raw[payloadAt:]
-	if !ok1 || !ok2 || !ok3 || !ok4 || want != sum(key, raw[:sumAt], payload) {
+	load, ok3 := get(raw[loadAt:tagLenAt])
+	tagLen, ok4 := get(raw[tagLenAt:sumAt])
+	want, ok5 := get(raw[sumAt:tagsAt])
+	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || want != sum(key, raw) || tagLen > uint64(len(raw)-tagsAt) {
 		return h, Body{}, ErrDamaged
 	}
-	b := Body{
-		Created:    time.UnixMilli(int64(created)),
-		FreshUntil: time.UnixMilli(int64(fresh)),
-		LoadTime:   time.Duration(load) * time.Microsecond,
-		Payload:    payload,
+	if b.Tags, ok = openTags(raw[tagsAt : tagsAt+int(tagLen)]); !ok {
+		return h, Body{}, ErrDamaged
 	}
+	b.Created = time.UnixMilli(int64(created))
+	b.FreshUntil = time.UnixMilli(int64(fresh))
+	b.LoadTime = time.Duration(load) * time.Microsecond
+	b.Payload = raw[tagsAt+int(tagLen):]
 	copy(b.Schema[:], raw[schemaAt:])
 	return h, b, nil
 }
 
-// sum keeps its three parts apart by their lengths: key and payload cannot
-// trade bytes.
-func sum(key string, head, payload []byte) uint64 {
+func openTags(raw []byte) (tags []Tag, ok bool) {
+	if len(raw) > 0 {
+		tags = make([]Tag, 0, 3)
+	}
+	for len(raw) > 0 {
+		var t Tag
+		if len(raw) < nonceLen+nameLenLen {
+			return nil, false
+		}
+		copy(t.Nonce[:], raw)
+		n, ok := get(raw[nonceLen : nonceLen+nameLenLen])
+		raw = raw[nonceLen+nameLenLen:]
+		if !ok || n > uint64(len(raw)) {
+			return nil, false
+		}
+		t.Name = string(raw[:n])
+		raw = raw[n:]
+		tags = append(tags, t)
+	}
+	return tags, true
+}
+
+// OpenHead reads the head of a lease, a value or an absence, expired or not, and
+// of nothing else.
+func OpenHead(raw []byte) (h Head, ok bool) {
+	if len(raw) < HeadLen || string(raw[:len(magic)]) != magic {
+		return h, false
+	}
+	h.Kind = Kind(raw[len(magic)])
+	copy(h.Stamp[:], raw[stampAt:])
+	copy(h.Token[:], raw[tokenAt:])
+	copy(h.Cache[:], raw[cacheAt:])
+	return h, true
+}
+
+// IsMarker tells whether raw is a marker.
+func IsMarker(raw []byte) bool {
+	return len(raw) > len(magic) && string(raw[:len(magic)]) == magic && Kind(raw[len(magic)]) == Marker
+}
+
+func expired(k Kind) Kind {
+	if k == Absent {
+		return expiredAbsent
+	}
+	return expiredValue
+}
+
+func live(k Kind) Kind {
+	switch k {
+	case expiredAbsent:
+		return Absent
+	case expiredValue:
+		return Value
+	}
+	return k
+}
+
+// sum covers raw but for its own field and what scripts change in place. Key and
+// the rest are kept apart by the key's length: they cannot trade bytes.
+func sum(key string, raw []byte) uint64 {
 	var d xxhash.Digest
 	d.Reset()
-	_, _ = d.Write(head)
-	var n [8]byte
-	put(n[:], uint64(len(key)))
+	var n [9]byte
+	n[0] = byte(live(Kind(raw[len(magic)])))
+	put(n[1:], uint64(len(key)))
 	_, _ = d.Write(n[:])
 	_, _ = d.WriteString(key)
-	_, _ = d.Write(payload)
+	_, _ = d.Write(raw[stampAt:tokenAt])
+	_, _ = d.Write(raw[cacheAt:sumAt])
+	_, _ = d.Write(raw[tagsAt:])
 	return d.Sum64()
 }

@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,9 +20,16 @@ func sample() (Head, Body) {
 		Created:    time.UnixMilli(1_700_000_000_123),
 		FreshUntil: time.UnixMilli(1_700_000_300_123),
 		LoadTime:   27 * time.Second,
+		Tags:       []Tag{{"", NewToken()}, {"role:Ä", NewToken()}},
 		Payload:    []byte(`{"name":"Ann"}`),
 	}
 	return h, b
+}
+
+func seal(t testing.TB, key string, h Head, b Body) []byte {
+	raw, err := Seal(key, h, b)
+	require.NoError(t, err)
+	return raw
 }
 
 func TestWhatIsSealedOpensUnchanged(t *testing.T) {
@@ -33,7 +41,7 @@ func TestWhatIsSealedOpensUnchanged(t *testing.T) {
 			if kind == Absent {
 				b.Payload = []byte{}
 			}
-			gotHead, gotBody, err := Open("p:user:1", Seal("p:user:1", h, b))
+			gotHead, gotBody, err := Open("p:user:1", seal(t, "p:user:1", h, b))
 			require.NoError(t, err)
 			assert.Equal(t, h, gotHead)
 			assert.Equal(t, b, gotBody)
@@ -58,12 +66,17 @@ func TestALeaseIsAHeadAlone(t *testing.T) {
 func TestEveryFlippedBitIsAMiss(t *testing.T) {
 	t.Parallel()
 	h, b := sample()
-	raw := Seal("p:user:1", h, b)
+	raw := seal(t, "p:user:1", h, b)
 	for i := range raw {
 		for bit := range 8 {
 			bad := bytes.Clone(raw)
 			bad[i] ^= 1 << bit
-			_, _, err := Open("p:user:1", bad)
+			got, _, err := Open("p:user:1", bad)
+			if i >= tokenAt && i < cacheAt { // scripts write it: another token, the same value
+				require.NoError(t, err)
+				require.NotEqual(t, h.Token, got.Token)
+				continue
+			}
 			require.Error(t, err, "byte %d, bit %d", i, bit)
 		}
 	}
@@ -72,7 +85,7 @@ func TestEveryFlippedBitIsAMiss(t *testing.T) {
 func TestEveryTruncationIsAMiss(t *testing.T) {
 	t.Parallel()
 	h, b := sample()
-	raw := Seal("p:user:1", h, b)
+	raw := seal(t, "p:user:1", h, b)
 	for n := range raw {
 		_, _, err := Open("p:user:1", raw[:n])
 		require.Error(t, err, "%d bytes", n)
@@ -84,21 +97,52 @@ func TestEveryTruncationIsAMiss(t *testing.T) {
 func TestAnotherKeysValueIsAMiss(t *testing.T) {
 	t.Parallel()
 	h, b := sample()
-	_, _, err := Open("p:user:2", Seal("p:user:1", h, b))
+	_, _, err := Open("p:user:2", seal(t, "p:user:1", h, b))
 	assert.ErrorIs(t, err, ErrDamaged)
 }
 
 func TestTheHeadIsPrintableAndItsFieldsAreWhereScriptsLook(t *testing.T) {
 	t.Parallel()
 	h, b := sample()
-	raw := Seal("k", h, b)
-	for i, c := range raw[:payloadAt] {
+	raw := seal(t, "k", h, b)
+	for i, c := range raw[:tagsAt] {
 		assert.True(t, c > ' ' && c < 0x7f, "byte %d is %q", i, c)
 	}
-	id := NewID("users")
-	assert.Equal(t, string(id[:]), string(raw[CacheAt:CacheAt+CacheIDLen]))
 	assert.Equal(t, string(h.Append(nil)), string(raw[:HeadLen]))
-	assert.Equal(t, payloadAt, len(raw)-len(b.Payload))
+	assert.Equal(t, byte('V'), raw[3])
+	assert.Equal(t, string(h.Token[:]), string(raw[15:37]))
+}
+
+// What expire.lua does.
+func TestAValueThatWasExpiredInPlaceOpensAsExpired(t *testing.T) {
+	t.Parallel()
+	for name, kinds := range map[string][2]Kind{"value": {Value, 'O'}, "absent": {Absent, 'G'}} {
+		t.Run(name, func(t *testing.T) {
+			h, b := sample()
+			h.Kind = kinds[0]
+			raw := seal(t, "k", h, b)
+			token := NewToken()
+			raw[3] = byte(kinds[1])
+			copy(raw[15:37], token[:])
+			got, body, err := Open("k", raw)
+			require.NoError(t, err)
+			assert.True(t, body.Expired)
+			assert.Equal(t, kinds[0], got.Kind)
+			assert.Equal(t, token, got.Token)
+			assert.Equal(t, raw, seal(t, "k", got, body))
+		})
+	}
+}
+
+func TestTagsThatDoNotFitAreAnError(t *testing.T) {
+	t.Parallel()
+	h, b := sample()
+	b.Tags = []Tag{{Name: strings.Repeat("x", LongestName+1)}}
+	_, err := Seal("k", h, b)
+	require.ErrorIs(t, err, ErrTags)
+	b.Tags = make([]Tag, 20_000)
+	_, err = Seal("k", h, b)
+	require.ErrorIs(t, err, ErrTags)
 }
 
 func TestNumbersThatDoNotFitSaturate(t *testing.T) {
@@ -114,7 +158,7 @@ func TestNumbersThatDoNotFitSaturate(t *testing.T) {
 
 func FuzzOpenNeverPanicsAndAcceptsOnlyWhatItWouldWrite(f *testing.F) {
 	h, b := sample()
-	f.Add("p:user:1", Seal("p:user:1", h, b))
+	f.Add("p:user:1", seal(f, "p:user:1", h, b))
 	f.Add("p:user:1", h.Append(nil))
 	f.Add("", []byte("tc1V"))
 	f.Add("k", []byte("plain text under our key"))
@@ -123,13 +167,13 @@ func FuzzOpenNeverPanicsAndAcceptsOnlyWhatItWouldWrite(f *testing.F) {
 		if err != nil || head.Kind == Lease {
 			return
 		}
-		require.Equal(t, raw, Seal(key, head, body))
+		require.Equal(t, raw, seal(t, key, head, body))
 	})
 }
 
 func BenchmarkOpen(b *testing.B) {
 	h, body := sample()
-	raw := Seal("p:user:1", h, body)
+	raw := seal(b, "p:user:1", h, body)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, _, err := Open("p:user:1", raw); err != nil {

@@ -10,78 +10,103 @@ import (
 	"github.com/tiercache/tiercache/internal/glob"
 )
 
-// Pattern is a queued pattern invalidation. An Owner limits it to the keys of
-// one cache.
-type Pattern struct {
-	Glob  string
-	Owner string
+// Kind of an entry.
+type Kind byte
+
+const (
+	Key Kind = iota
+	Pattern
+	Tag
+)
+
+// Entry is a queued invalidation.
+type Entry struct {
+	Kind Kind
+	Text string
 }
 
 // Journal is bounded: past its limit it becomes one invalidation of everything.
 // Safe for concurrent use.
 type Journal struct {
 	limit int
-	n     atomic.Int64 // len(keys)+len(patterns): the look of a read that finds it empty
+	all   Entry        // stands for everything
+	n     atomic.Int64 // len(entries): the look of a read that finds it empty
 
-	mu       sync.Mutex // guards what follows
-	seq      uint64
-	keys     map[string]uint64
-	patterns map[Pattern]queued
+	mu      sync.Mutex // guards what follows
+	seq     uint64
+	entries map[Entry]uint64    // when it was queued last
+	globs   map[Entry]glob.Glob // of those that are patterns
 }
 
-type queued struct {
-	seq  uint64
-	glob glob.Glob
+// New makes a journal. all is the entry that invalidates everything.
+func New(limit int, all Entry) *Journal {
+	return &Journal{limit: limit, all: all, entries: make(map[Entry]uint64), globs: make(map[Entry]glob.Glob)}
 }
 
-func New(limit int) *Journal {
-	return &Journal{limit: limit, keys: make(map[string]uint64), patterns: make(map[Pattern]queued)}
-}
-
-// AddKey queues key. The last entry of a key wins: see Batch.
-func (j *Journal) AddKey(key string) {
+// Add queues e. The last one of equal entries wins: see Batch.
+func (j *Journal) Add(e Entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.seq++
-	j.keys[key] = j.seq
-	j.boundLocked()
-}
-
-// AddPattern queues p.
-func (j *Journal) AddPattern(p Pattern) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.seq++
-	j.patterns[p] = queued{j.seq, glob.Compile(p.Glob)}
-	j.boundLocked()
-}
-
-func (j *Journal) boundLocked() {
-	if len(j.keys)+len(j.patterns) > j.limit {
-		all := Pattern{Glob: "*"}
-		clear(j.keys)
-		clear(j.patterns)
-		j.patterns[all] = queued{j.seq, glob.Compile(all.Glob)}
+	if _, ok := j.entries[j.all]; ok {
+		e = j.all // which has to be sent once more, after what this one is about
 	}
-	j.n.Store(int64(len(j.keys) + len(j.patterns)))
+	j.putLocked(e)
+	if len(j.entries) > j.limit {
+		clear(j.entries)
+		clear(j.globs)
+		j.putLocked(j.all)
+	}
+	j.n.Store(int64(len(j.entries)))
+}
+
+func (j *Journal) putLocked(e Entry) {
+	j.entries[e] = j.seq
+	if e.Kind == Pattern {
+		j.globs[e] = glob.Compile(e.Text)
+	}
 }
 
 // Len is the number of invalidations that wait.
 func (j *Journal) Len() int { return int(j.n.Load()) }
 
-// Covers tells whether an invalidation of key waits. A pattern with an owner
-// covers the keys of any cache: whose a value is, only Redis knows.
+// Covers tells whether an invalidation of key waits, by its name or by a pattern.
 func (j *Journal) Covers(key string) bool {
 	if j.n.Load() == 0 {
 		return false
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if _, ok := j.keys[key]; ok {
+	if j.hasLocked(j.all) || j.hasLocked(Entry{Key, key}) {
 		return true
 	}
-	for _, q := range j.patterns {
-		if q.glob.Match(key) {
+	for _, g := range j.globs {
+		if g.Match(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// CoversTag tells whether an invalidation of the tag waits.
+func (j *Journal) CoversTag(name string) bool {
+	if j.n.Load() == 0 {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.hasLocked(j.all) || j.hasLocked(Entry{Tag, name})
+}
+
+func (j *Journal) hasLocked(e Entry) bool {
+	_, ok := j.entries[e]
+	return ok
+}
+
+// CoversAny tells whether an invalidation of a key that owns accepts waits.
+func (j *Journal) CoversAny(owns func(key string) bool) bool {
+	for _, e := range j.Batch().Entries {
+		if e.Kind == Key && owns(e.Text) {
 			return true
 		}
 	}
@@ -90,9 +115,8 @@ func (j *Journal) Covers(key string) bool {
 
 // Batch is what waited at one moment.
 type Batch struct {
-	Keys     []string
-	Patterns []Pattern
-	upto     uint64
+	Entries []Entry
+	upto    uint64
 }
 
 // Batch returns all that waits.
@@ -100,32 +124,20 @@ func (j *Journal) Batch() Batch {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	b := Batch{upto: j.seq}
-	for k := range j.keys {
-		b.Keys = append(b.Keys, k)
-	}
-	for p := range j.patterns {
-		b.Patterns = append(b.Patterns, p)
+	for e := range j.entries {
+		b.Entries = append(b.Entries, e)
 	}
 	return b
 }
 
-// DoneKey takes key off after Redis has applied b, unless it was queued again
-// since b was taken: that one may concern a value written in between.
-func (j *Journal) DoneKey(b Batch, key string) {
+// Done takes e off after Redis has applied b, unless it was queued again since b
+// was taken: that one may concern a value written in between.
+func (j *Journal) Done(b Batch, e Entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if seq, ok := j.keys[key]; ok && seq <= b.upto {
-		delete(j.keys, key)
+	if seq, ok := j.entries[e]; ok && seq <= b.upto {
+		delete(j.entries, e)
+		delete(j.globs, e)
 	}
-	j.boundLocked()
-}
-
-// DonePattern does the same for a pattern.
-func (j *Journal) DonePattern(b Batch, p Pattern) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if q, ok := j.patterns[p]; ok && q.seq <= b.upto {
-		delete(j.patterns, p)
-	}
-	j.boundLocked()
+	j.n.Store(int64(len(j.entries)))
 }

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"reflect"
@@ -114,4 +115,25 @@ func failFast(o redis.Options, read, write time.Duration) *redis.Options {
 	o.PushNotificationProcessor = nil
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return &o
+}
+
+// dialError tells that no connection could be made.
+type dialError struct{ error }
+
+func (e dialError) Unwrap() error { return e.error }
+
+// telling marks the errors of the dialer.
+func telling(o redis.Options) redis.Options {
+	dial := o.Dialer
+	if dial == nil {
+		dial = redis.NewDialer(&o)
+	}
+	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, dialError{err}
+		}
+		return c, nil
+	}
+	return o
 }

@@ -102,8 +102,8 @@ func (d deed) at(ctx context.Context, m *master, keys []string, asking bool) []d
 	replies := make([]done, len(keys))
 	send := func(which []int, whole bool) {
 		var cmds []*redis.Cmd
-		err := m.do(ctx, m.budget.write, func(ctx context.Context) error {
-			p := m.rdb.Pipeline()
+		err := m.do(ctx, m.budget.write, func(ctx context.Context, l *life) error {
+			p := l.rdb.Pipeline()
 			for i, at := range which {
 				if asking {
 					p.Do(ctx, "asking")

@@ -102,10 +102,10 @@ func TestExpireMarksValuesRemovesLeasesAndSparesMarkers(t *testing.T) {
 		}{
 			"nothing":                  {nil, "", 0},
 			"a lease":                  {lease("a"), "", 1},
-			"a value":                  {v, as("v", fresh, v), 1},
-			"an absence":               {as("N", "", v), as("n", fresh, v), 1},
-			"a value marked before":    {as("v", "", v), as("v", fresh, v), 1},
-			"an absence marked before": {as("n", "", v), as("n", fresh, v), 1},
+			"a value":                  {v, as("O", fresh, v), 1},
+			"an absence":               {as("N", "", v), as("G", fresh, v), 1},
+			"a value marked before":    {as("O", "", v), as("O", fresh, v), 1},
+			"an absence marked before": {as("G", "", v), as("G", fresh, v), 1},
 			"a marker":                 {"tc1M and what it holds", "tc1M and what it holds", 0},
 			"a kind of later days":     {as("X", "", v), as("X", "", v), 0},
 			"a value cut short":        {"tc1Vshort", "", 1},
@@ -143,7 +143,7 @@ func TestEveryKeyThatExpiresHasATokenOfItsOwn(t *testing.T) {
 		look := func() {
 			for _, k := range keys {
 				raw := c.Get(bg, k).Val()
-				require.Equal(t, byte('v'), raw[3])
+				require.Equal(t, byte('O'), raw[3])
 				require.False(t, tokens[raw[15:37]], k)
 				tokens[raw[15:37]] = true
 			}
@@ -180,7 +180,7 @@ func TestAServerThatForgetsTheScriptIsGivenItAgain(t *testing.T) {
 				strange = append(strange, k)
 			}
 		}
-		require.NoError(t, m.rdb.ScriptFlush(bg).Err())
+		require.NoError(t, m.life.Load().rdb.ScriptFlush(bg).Err())
 		replies := d.at(bg, m, append(strange[:1:1], own...), false)
 		assert.True(t, moved(replies[0].err), "%v", replies[0].err)
 		for _, reply := range replies[1:] {
@@ -340,10 +340,10 @@ func TestAKeyThatIsCarriedBehindTheScanIsReached(t *testing.T) {
 			for _, m := range r.routes.current(bg, 10*time.Second, nil).masters {
 				switch m.addr {
 				case from.Options().Addr:
-					m.rdb.AddHook(onScan{before: func() { once.Do(carry) }})
+					m.life.Load().rdb.AddHook(onScan{before: func() { once.Do(carry) }})
 				case to.Options().Addr:
 					var first sync.Once
-					m.rdb.AddHook(onScan{after: func() { first.Do(func() { close(scanOfB) }) }})
+					m.life.Load().rdb.AddHook(onScan{after: func() { first.Do(func() { close(scanOfB) }) }})
 				}
 			}
 			n, err := r.DeleteMatching(bg, "p:", "*", false, nil)
@@ -482,7 +482,7 @@ func TestAMillionKeys(t *testing.T) {
 // BenchmarkUnlink compares ways to remove 1,000 keys in one pipeline.
 func BenchmarkUnlink(b *testing.B) {
 	c := redistest.Start(b).Client()
-	r, err := Open(Config{Client: c, Read: time.Minute, Write: time.Minute, Logger: slog.New(slog.DiscardHandler), Restored: func() {}})
+	r, err := Open(complete(Config{Client: c, Read: time.Minute, Write: time.Minute, Logger: slog.New(slog.DiscardHandler), Restored: func() {}}))
 	require.NoError(b, err)
 	defer func() { _ = r.Close() }()
 	keys := make([]string, 1_000)

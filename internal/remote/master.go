@@ -2,54 +2,60 @@ package remote
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tiercache/tiercache/internal/clock"
+	"github.com/tiercache/tiercache/internal/coherence"
 	"github.com/tiercache/tiercache/internal/envelope"
 )
 
-// How a master comes back into use, and how often it is asked while it is.
+// How a master goes out of use, and comes back.
 const (
 	firstProbe = 50 * time.Millisecond // doubled each time, with jitter
 	lastProbe  = 2 * time.Second
-	pingEvery  = time.Second
-	slowLimit  = 3 // timeouts in a row that take it out of use
+	failLimit  = 3 // failures in a row, a refused connection alone
+	// holdOff is how long a master that answers again is not believed: the
+	// invalidations that others could not send meanwhile are to be in first.
+	holdOff    = time.Second
+	holdGlance = 20 * time.Millisecond
 )
 
-var base = time.Now()
+// state of a master. Reads, leases and fills need up; what removes is sent while
+// returning too.
+type state int32
 
-// mono is a clock that nobody can set.
-func mono() time.Duration { return time.Since(base) }
-
-// incarnation names one life of a server: what an earlier one wrote may have
-// missed deletes that this one never heard of. nil until the first connection.
-type incarnation struct {
-	stamp envelope.ID
-	known bool // false: the server does not say (INFO is refused), stamp is a constant
-}
+const (
+	up state = iota
+	down
+	returning // it answers, and this node's journal, then the others', go first
+)
 
 // master is one server that owns keys: its connections, what it said of itself,
-// and whether it is in use. Safe for concurrent use.
+// how well it is heard, and whether it is in use. Safe for concurrent use.
 type master struct {
-	addr   string
-	rdb    *redis.Client
-	budget budget
-	log    *slog.Logger
+	addr    string
+	options redis.Options // the user's
+	cfg     *Config
+	budget  budget
+	log     *slog.Logger
 
-	self  atomic.Pointer[incarnation]
-	clock atomic.Int64 // Unix time of the server minus mono, nanoseconds
+	life  atomic.Pointer[life]
+	ear   atomic.Pointer[coherence.Listener]
+	clock atomic.Int64 // Unix time of the server minus clock.Now, nanoseconds
 	ping  atomic.Int64 // last round trip, nanoseconds; 0: none yet
+	asked atomic.Int64 // clock.Now when the last question was sent that it answered as the master it is
+	state atomic.Int32
+	fails atomic.Int32 // failures since the last answer
 
-	down  atomic.Bool
-	slows atomic.Int32 // timeouts since the last answer
-	mu    sync.Mutex   // orders the changes of down with their log lines
+	mu     sync.Mutex // orders the changes of state with their log lines, and those of life
+	closed bool       // guarded by mu
+	ends   sync.WaitGroup
 
 	wake chan struct{} // tells watch that the master went out of use
 	stop context.CancelFunc
@@ -58,85 +64,49 @@ type master struct {
 
 type budget struct{ read, write time.Duration }
 
-// newMaster starts watching at once. lost is called at each sign that the server
-// is gone, restored when it is in use again; neither may block.
-func newMaster(addr string, o redis.Options, b budget, log *slog.Logger, lost, restored func()) *master {
-	m := &master{addr: addr, budget: b, log: log, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	m.clock.Store(time.Now().UnixNano() - int64(mono()))
-	o.Addr = addr
-	theirs := o.OnConnect
-	o.OnConnect = func(ctx context.Context, cn *redis.Conn) error {
-		if theirs != nil {
-			if err := theirs(ctx, cn); err != nil {
-				return err
-			}
-		}
-		return m.meet(ctx, cn)
+// newMaster starts watching and listening at once. lost is called at each sign
+// that the server is gone; it may not block.
+func newMaster(addr string, p plan, cfg *Config, lost func()) *master {
+	m := &master{
+		addr: addr, options: p.node, cfg: cfg, budget: budget{cfg.Read, cfg.Write}, log: cfg.Logger,
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
-	m.rdb = redis.NewClient(failFast(o, b.read, b.write))
+	m.options.Addr = addr
+	m.clock.Store(time.Now().UnixNano() - clock.Now())
+	m.life.Store(m.newLife(nil))
+	m.ear.Store(coherence.Listen(coherence.Config{
+		Options:  *failFast(m.options, m.budget.read, m.budget.write),
+		Meet:     func(ctx context.Context, cn *redis.Conn) (envelope.ID, error) { return m.life.Load().meet(ctx, cn) },
+		Standing: func() (envelope.ID, int64, bool) { return m.stamp(), m.asked.Load(), m.is(up) },
+		Prefix:   cfg.Prefix,
+		Bound:    cfg.Bound,
+		PubSub:   p.cluster == nil,
+		Handler:  cfg.Handler,
+		Logger:   cfg.Logger,
+	}))
 	ctx, stop := context.WithCancel(context.Background())
 	m.stop = stop
-	go m.watch(ctx, lost, restored)
+	go m.watch(ctx, lost)
 	return m
 }
 
-// meet learns whom a connection leads to: each new one before any command runs
-// on it, and some connection once a second, because a server changes its
-// replication id, when its first replica comes say, without ending connections.
-//
-// What was learnt in between counts, or a slow answer of an earlier life would
-// bring its stamp back, and with it what that life had stored:
-//
-//	A: INFO answered by life 1 | restart | B: INFO, life 2 | A: stamp of life 1
-func (m *master) meet(ctx context.Context, cn interface {
-	Pipelined(context.Context, func(redis.Pipeliner) error) ([]redis.Cmder, error)
-}) error {
-	var server, replication *redis.StringCmd
-	var now *redis.TimeCmd
-	was := m.self.Load()
-	sent := mono()
-	_, err := cn.Pipelined(ctx, func(p redis.Pipeliner) error {
-		server, replication, now = p.Info(ctx, "server"), p.Info(ctx, "replication"), p.Time(ctx)
-		return nil
-	})
-	if err != nil && newsOf(ctx, err) != answered {
-		return err
+func (m *master) is(s state) bool { return state(m.state.Load()) == s }
+
+// hearing of what changes there.
+func (m *master) hearing() *coherence.Hearing { return m.ear.Load().Hearing() }
+
+// lose says that what was heard from the master does not count any more.
+func (m *master) lose() {
+	if ear := m.ear.Load(); ear != nil { // nil: nothing was heard yet
+		ear.Hearing().Lose()
 	}
-	took := mono() - sent
-	run, repl := field(server.Val(), "run_id:"), field(replication.Val(), "master_replid:")
-	is := incarnation{stamp: envelope.NewID(run + "/" + repl), known: run != ""}
-	if !is.known {
-		is.stamp = envelope.NewID("")
-	}
-	if m.self.CompareAndSwap(was, &is) {
-		if was != nil && was.known && was.stamp != is.stamp {
-			m.log.Warn("tiercache: Redis is another incarnation; what the last one stored is not believed", "addr", m.addr)
-		}
-	} else if m.stamp() != is.stamp {
-		return errOvertaken
-	}
-	if t, err := now.Result(); err == nil {
-		m.clock.Store(t.UnixNano() - int64(sent+took/2))
-	}
-	return nil
 }
 
-// errOvertaken ends a connection that may lead to a server that is gone.
-var errOvertaken = errors.New("tiercache: this connection was overtaken by another, to another life of the server")
+// stamp is that of the life at hand. Before the first answer it belongs to nobody.
+func (m *master) stamp() envelope.ID { return m.life.Load().stamp() }
 
-func field(info, name string) string {
-	_, rest, ok := strings.Cut(info, name)
-	if !ok {
-		return ""
-	}
-	line, _, _ := strings.Cut(rest, "\n")
-	return strings.TrimSpace(line)
-}
-
-// stamp is that of the server which answered last. Before the first answer it
-// belongs to nobody.
-func (m *master) stamp() envelope.ID {
-	if is := m.self.Load(); is != nil {
+func (l *life) stamp() envelope.ID {
+	if is := l.self.Load(); is != nil {
 		return is.stamp
 	}
 	return envelope.NewID("nobody")
@@ -145,49 +115,73 @@ func (m *master) stamp() envelope.ID {
 // met makes sure that the server has said who it is: what would be written with
 // the stamp of nobody, nobody would believe.
 func (m *master) met(ctx context.Context) error {
-	if m.self.Load() != nil {
+	if m.life.Load().self.Load() != nil {
 		return nil
 	}
-	return m.do(ctx, m.budget.read, func(ctx context.Context) error { return m.meet(ctx, m.rdb) })
+	return m.confirm(ctx)
+}
+
+// confirm asks the server whether it is the master.
+func (m *master) confirm(ctx context.Context) error {
+	return m.do(ctx, m.budget.read, func(ctx context.Context, l *life) error { return l.question(ctx, clock.Now()) })
 }
 
 // now is the time in the server's clock.
-func (m *master) now() time.Time { return time.Unix(0, int64(mono())+m.clock.Load()) }
+func (m *master) now() time.Time { return time.Unix(0, clock.Now()+m.clock.Load()) }
+
+// use is do for what is only sent to a master that is believed: reads, and what
+// could make a value.
+func (m *master) use(ctx context.Context, limit time.Duration, op func(context.Context, *life) error) error {
+	if !m.is(up) {
+		return ErrUnavailable
+	}
+	return m.try(ctx, limit, func(ctx context.Context, l *life) error {
+		if err := op(ctx, l); err != nil {
+			return err
+		}
+		if m.life.Load() != l {
+			return errOvertaken
+		}
+		return nil
+	})
+}
 
 // do runs op within a budget and takes its error as news of the server.
-func (m *master) do(ctx context.Context, limit time.Duration, op func(context.Context) error) error {
-	if m.down.Load() {
+func (m *master) do(ctx context.Context, limit time.Duration, op func(context.Context, *life) error) error {
+	if m.is(down) {
 		return ErrUnavailable
 	}
 	return m.try(ctx, limit, op)
 }
 
-func (m *master) try(ctx context.Context, limit time.Duration, op func(context.Context) error) error {
+func (m *master) try(ctx context.Context, limit time.Duration, op func(context.Context, *life) error) error {
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	err := op(bounded)
+	err := op(bounded, m.life.Load())
 	m.heard(newsOf(ctx, err), err)
 	return err
 }
 
 func (m *master) heard(n news, err error) {
-	switch n {
-	case none:
+	switch {
+	case n == none:
 		return
-	case answered:
-		if m.slows.Load() != 0 {
-			m.slows.Store(0)
+	case n == answered:
+		if m.fails.Load() != 0 {
+			m.fails.Store(0)
 		}
 		return
-	case slow:
-		if m.slows.Add(1) < slowLimit {
-			return
-		}
+	case n == refusing:
+	case m.fails.Add(1) < failLimit:
+		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.down.CompareAndSwap(false, true) {
+	if state(m.state.Swap(int32(down))) != down {
 		m.log.Warn("tiercache: Redis is out of use", "addr", m.addr, "error", err)
+		// Entries of the outage must not outlive it, so the epoch that they are
+		// stored under must not.
+		m.lose()
 		select {
 		case m.wake <- struct{}{}:
 		default:
@@ -197,10 +191,11 @@ func (m *master) heard(n news, err error) {
 
 // watch asks the master who it is, and brings it back into use when it answers
 // again.
-func (m *master) watch(ctx context.Context, lost, restored func()) {
+func (m *master) watch(ctx context.Context, lost func()) {
 	defer close(m.done)
 	wait := time.Duration(0)
 	backoff := firstProbe
+	var since int64 // clock.Now when it began to return
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -215,26 +210,47 @@ func (m *master) watch(ctx context.Context, lost, restored func()) {
 			continue
 		case <-timer.C:
 		}
-		sent := mono()
-		err := m.try(ctx, m.budget.write, func(ctx context.Context) error { return m.meet(ctx, m.rdb) })
+		if m.is(returning) && clock.Now()-since >= int64(holdOff) && m.cfg.Replayed(m.owns) {
+			m.become(returning, up, "tiercache: Redis is in use again")
+			m.cfg.Restored()
+			wait = 0
+			continue
+		}
+		sent := clock.Now()
+		err := m.try(ctx, m.budget.write, func(ctx context.Context, l *life) error {
+			return l.question(ctx, sent)
+		})
 		if err == nil {
-			m.ping.Store(int64(mono() - sent))
+			m.ping.Store(clock.Now() - sent)
 		}
 		switch {
-		case !m.down.Load():
-			wait = pingEvery
+		case !m.is(down):
+			wait = m.cfg.Bound / 4
+			if m.is(returning) {
+				wait = min(wait, holdGlance)
+			}
 		case err != nil:
 			backoff = min(2*backoff, lastProbe)
 			wait = jittered(backoff)
 			lost()
 		default:
-			m.mu.Lock()
-			m.down.Store(false)
-			m.mu.Unlock()
-			m.log.Info("tiercache: Redis is in use again", "addr", m.addr)
-			backoff, wait = firstProbe, pingEvery
-			restored()
+			since = clock.Now()
+			m.become(down, returning, "tiercache: Redis answers again")
+			backoff, wait = firstProbe, 0
+			m.cfg.Restored()
 		}
+	}
+}
+
+// owns tells whether the master is asked about key, as far as is known.
+func (m *master) owns(key string) bool { return m.cfg.owner(key) == m }
+
+func (m *master) become(from, to state, text string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.state.CompareAndSwap(int32(from), int32(to)) {
+		m.fails.Store(0)
+		m.log.Info(text, "addr", m.addr)
 	}
 }
 
@@ -244,5 +260,10 @@ func jittered(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 func (m *master) close() error {
 	m.stop()
 	<-m.done
-	return m.rdb.Close()
+	m.ear.Load().Close()
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	m.ends.Wait()
+	return m.life.Load().close()
 }

@@ -45,8 +45,8 @@ func TestAMasterThatDiesIsOutOfUseAndComesBackByItself(t *testing.T) {
 	s := redistest.Start(t)
 	var lines log
 	restored := make(chan struct{}, 10)
-	r, err := Open(Config{Client: bare(t, s.Addr()), Read: 10 * time.Second, Write: 10 * time.Second,
-		Logger: slog.New(slog.NewTextHandler(&lines, nil)), Restored: func() { restored <- struct{}{} }})
+	r, err := Open(complete(Config{Client: bare(t, s.Addr()), Read: 10 * time.Second, Write: 10 * time.Second,
+		Logger: slog.New(slog.NewTextHandler(&lines, nil)), Restored: func() { restored <- struct{}{} }}))
 	require.NoError(t, err)
 	defer func() { _ = r.Close() }()
 	soon(t, "connected", func() bool { _, ms := r.Health(); return ms[0].Connected })
@@ -58,11 +58,12 @@ func TestAMasterThatDiesIsOutOfUseAndComesBackByItself(t *testing.T) {
 	assert.ErrorIs(t, err, ErrUnavailable, "nobody waits for it")
 	_, failed, _ := r.Unlink(bg, []string{"k"})
 	assert.Equal(t, []string{"k"}, failed)
-	_, err = r.DeleteMatching(bg, "p:", "*", "")
+	_, err = r.DeleteMatching(bg, "p:", "*", false, nil)
 	assert.ErrorIs(t, err, ErrUnavailable)
 
 	s.Restart()
 	<-restored
+	soon(t, "in use", func() bool { return r.Usable("k") })
 	_, err = r.Get(bg, "k")
 	require.NoError(t, err)
 	soon(t, "connected", func() bool { _, ms := r.Health(); return ms[0].Connected })
@@ -78,8 +79,8 @@ func TestAFrozenMasterIsOutOfUseAfterAFewTimeouts(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	restored := make(chan struct{}, 10)
-	r, err := Open(Config{Client: bare(t, s.Addr()), Read: 200 * time.Millisecond, Write: 200 * time.Millisecond,
-		Logger: slog.New(slog.DiscardHandler), Restored: func() { restored <- struct{}{} }})
+	r, err := Open(complete(Config{Client: bare(t, s.Addr()), Read: 200 * time.Millisecond, Write: 200 * time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler), Restored: func() { restored <- struct{}{} }}))
 	require.NoError(t, err)
 	defer func() { _ = r.Close() }()
 	soon(t, "reachable", func() bool { _, err := r.Get(bg, "k"); return err == nil })
@@ -104,9 +105,9 @@ func TestWhatAnErrorSaysOfTheServer(t *testing.T) {
 		"a wrong type":           {bg, serverError("WRONGTYPE Operation"), answered},
 		"a slot elsewhere":       {bg, serverError("MOVED 1 127.0.0.1:1"), answered},
 		"no memory":              {bg, serverError("OOM command not allowed"), answered},
-		"loading":                {bg, serverError("LOADING Redis is loading"), dead},
-		"a replica":              {bg, serverError("READONLY You can't write"), dead},
-		"a wrong password":       {bg, serverError("WRONGPASS invalid"), dead},
+		"loading":                {bg, serverError("LOADING Redis is loading"), refusing},
+		"a replica":              {bg, serverError("READONLY You can't write"), refusing},
+		"a wrong password":       {bg, serverError("WRONGPASS invalid"), refusing},
 		"a timeout":              {bg, context.DeadlineExceeded, slow},
 		"a reset":                {bg, errors.New("connection reset by peer"), dead},
 		"no free connection":     {bg, redis.ErrPoolTimeout, none},

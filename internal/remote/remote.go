@@ -6,21 +6,34 @@ package remote
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tiercache/tiercache/internal/clock"
+	"github.com/tiercache/tiercache/internal/coherence"
 	"github.com/tiercache/tiercache/internal/envelope"
 )
 
 // Config of a Remote.
 type Config struct {
-	Client   redis.UniversalClient // its options are copied
-	Read     time.Duration         // budget of one read
-	Write    time.Duration         // budget of one write
-	Logger   *slog.Logger
-	Restored func() // called when a master is in use again; must not block
+	Client  redis.UniversalClient // its options are copied
+	Prefix  string
+	Read    time.Duration // budget of one read
+	Write   time.Duration // budget of one write
+	Bound   time.Duration // how old what is heard may be
+	Handler coherence.Handler
+	Logger  *slog.Logger
+
+	// Restored is called when a master answers again, and when it is in use again;
+	// Replayed whether all has been sent that had to wait for the keys that owns
+	// accepts. Neither may block.
+	Restored func()
+	Replayed func(owns func(key string) bool) bool
+
+	owner func(key string) *master
 }
 
 // Remote reaches every master of one deployment. Safe for concurrent use.
@@ -38,9 +51,10 @@ func Open(cfg Config) (*Remote, error) {
 		return nil, err
 	}
 	r := &Remote{cfg: cfg, plan: p}
-	r.routes = newRoutes(p, func(addr string, lost func()) *master {
-		return newMaster(addr, p.node, budget{cfg.Read, cfg.Write}, cfg.Logger, lost, cfg.Restored)
-	})
+	opened := make(chan struct{}) // masters ask for their keys as soon as they are made
+	r.cfg.owner = func(key string) *master { <-opened; return r.routes.table.Load().master(key) }
+	r.routes = newRoutes(p, func(addr string, lost func()) *master { return newMaster(addr, p, &r.cfg, lost) })
+	close(opened)
 	return r, nil
 }
 
@@ -51,9 +65,17 @@ func (r *Remote) Close() error { return r.routes.close() }
 // asking anybody.
 func (r *Remote) Usable(key string) bool {
 	if m := r.routes.table.Load().master(key); m != nil {
-		return !m.down.Load()
+		return m.is(up)
 	}
 	return !r.routes.blind.Load()
+}
+
+// Hearing of the master of key, nil if nobody is known to own it.
+func (r *Remote) Hearing(key string) *coherence.Hearing {
+	if m := r.routes.table.Load().master(key); m != nil {
+		return m.hearing()
+	}
+	return nil
 }
 
 // Now is the time in the clock of key's master.
@@ -70,14 +92,17 @@ type MasterHealth struct {
 	Connected bool
 	Ping      time.Duration
 	Stamp     string // "": the server does not tell its incarnations apart
+	Hearing   coherence.Mode
+	Fresh     bool // memory may be served of what was heard there
 }
 
 // Health tells the mode ("single", "sentinel", "cluster") and the masters.
 func (r *Remote) Health() (mode string, masters []MasterHealth) {
 	for _, m := range r.routes.table.Load().masters {
-		h := MasterHealth{Addr: m.addr, Ping: time.Duration(m.ping.Load())}
-		h.Connected = !m.down.Load() && h.Ping > 0
-		if is := m.self.Load(); is != nil && is.known {
+		h := MasterHealth{Addr: m.addr, Ping: time.Duration(m.ping.Load()), Hearing: m.ear.Load().Mode()}
+		h.Connected = m.is(up) && h.Ping > 0
+		h.Fresh = m.hearing().Fresh(clock.Now()) != coherence.No
+		if is := m.life.Load().self.Load(); is != nil && is.known {
 			h.Stamp = string(is.stamp[:])
 		}
 		masters = append(masters, h)
@@ -86,52 +111,84 @@ func (r *Remote) Health() (mode string, masters []MasterHealth) {
 }
 
 // on runs op at the master of key. A master that says the slot has moved did not
-// execute op: the table is read again and op runs once more, where it says.
-func (r *Remote) on(ctx context.Context, key string, limit time.Duration, op func(context.Context, *master) error) error {
+// execute op: the table is read again and op runs once more, where it says. What
+// was heard from it is void, whatever the table will say.
+func (r *Remote) on(ctx context.Context, key string, limit time.Duration, op func(context.Context, *master, *life) error) error {
+	return r.at(ctx, key, limit, (*master).use, op)
+}
+
+// change is on for what removes: it is also sent to a master that returns.
+func (r *Remote) change(ctx context.Context, key string, limit time.Duration, op func(context.Context, *master, *life) error) error {
+	return r.at(ctx, key, limit, (*master).do, op)
+}
+
+type runner func(m *master, ctx context.Context, limit time.Duration, op func(context.Context, *life) error) error
+
+func (r *Remote) at(ctx context.Context, key string, limit time.Duration, run runner, op func(context.Context, *master, *life) error) error {
 	m, t, err := r.routes.of(ctx, key, limit, nil)
 	if err != nil {
 		return err
 	}
-	run := func(ctx context.Context) error { return op(ctx, m) }
-	if err = m.do(ctx, limit, run); !moved(err) {
+	err = run(m, ctx, limit, func(ctx context.Context, l *life) error { return op(ctx, m, l) })
+	if !moved(err) {
 		return err
+	}
+	if strings.HasPrefix(err.Error(), "MOVED ") {
+		m.lose()
 	}
 	if m, _, err = r.routes.of(ctx, key, limit, t); err != nil {
 		return err
 	}
-	return m.do(ctx, limit, run)
+	return run(m, ctx, limit, func(ctx context.Context, l *life) error { return op(ctx, m, l) })
 }
 
-// Get reads key.
-func (r *Remote) Get(ctx context.Context, key string) (Reply, error) {
-	var reply Reply
-	err := r.on(ctx, key, r.cfg.Read, func(ctx context.Context, m *master) error {
-		raw, err := m.rdb.Get(ctx, key).Bytes()
-		switch {
-		case err == redis.Nil:
-			raw, err = nil, nil
-		case wrongType(err):
-			raw, err = notAString, nil
-		case err == nil && raw == nil:
-			raw = notAString
+// Get reads key. The server has said less than a bound ago that it is the master:
+// a demoted one, or one that a paused process comes back to, may say what is old.
+func (r *Remote) Get(ctx context.Context, key string) (reply Reply, err error) {
+	err = r.on(ctx, key, r.cfg.Read, func(ctx context.Context, m *master, l *life) error {
+		if err := m.recent(ctx, l); err != nil {
+			return err
 		}
-		reply = Reply{Raw: raw, Stamp: m.stamp()}
+		cmd := l.rdb.Get(ctx, key)
+		reply, err = replyOf(l, cmd)
 		return err
 	})
 	return reply, err
 }
 
+// recent asks again who the server is if that was last said more than a bound ago.
+func (m *master) recent(ctx context.Context, l *life) error {
+	oldest := clock.Now() - int64(m.cfg.Bound)
+	if m.asked.Load() >= oldest {
+		return nil
+	}
+	return l.question(ctx, oldest)
+}
+
+func replyOf(l *life, cmd *redis.StringCmd) (Reply, error) {
+	raw, err := cmd.Bytes()
+	switch {
+	case err == redis.Nil:
+		raw, err = nil, nil
+	case wrongType(err):
+		raw, err = notAString, nil
+	case err == nil && raw == nil:
+		raw = notAString
+	}
+	return Reply{Raw: raw, Stamp: l.stamp()}, err
+}
+
 // Acquire sets the lease, and won is true, unless something stands that does not
 // begin with reject; what stands comes back as a Reply.
-func (r *Remote) Acquire(ctx context.Context, key string, lease, reject []byte, life time.Duration) (won bool, standing Reply, err error) {
-	err = r.on(ctx, key, r.cfg.Write, func(ctx context.Context, m *master) error {
-		v, err := acquireScript.Run(ctx, m.rdb, []string{key}, lease, life.Milliseconds(), reject).Result()
+func (r *Remote) Acquire(ctx context.Context, key string, lease, reject []byte, ttl time.Duration) (won bool, standing Reply, err error) {
+	err = r.on(ctx, key, r.cfg.Write, func(ctx context.Context, _ *master, l *life) error {
+		v, err := acquireScript.Run(ctx, l.rdb, []string{key}, lease, ttl.Milliseconds(), reject).Result()
 		raw, stands := v.(string)
 		switch {
 		case err == redis.Nil: // it expired while the script looked, as servers before 7 allow
-			standing, err = Reply{Raw: notAString, Stamp: m.stamp()}, nil
+			standing, err = Reply{Raw: notAString, Stamp: l.stamp()}, nil
 		case stands:
-			standing = Reply{Raw: []byte(raw), Stamp: m.stamp()}
+			standing = Reply{Raw: []byte(raw), Stamp: l.stamp()}
 		case err == nil:
 			won = true
 		}
@@ -141,8 +198,8 @@ func (r *Remote) Acquire(ctx context.Context, key string, lease, reject []byte, 
 }
 
 // Fill replaces the lease by value; false if it no longer stands.
-func (r *Remote) Fill(ctx context.Context, key string, lease, value []byte, life time.Duration) (bool, error) {
-	return r.script(ctx, fillScript, key, lease, value, life.Milliseconds())
+func (r *Remote) Fill(ctx context.Context, key string, lease, value []byte, ttl time.Duration) (bool, error) {
+	return r.script(ctx, fillScript, key, lease, value, ttl.Milliseconds())
 }
 
 // Release removes the lease; false if it no longer stands.
@@ -151,20 +208,18 @@ func (r *Remote) Release(ctx context.Context, key string, lease []byte) (bool, e
 }
 
 // Renew makes the lease live for life from now; false if it no longer stands.
-func (r *Remote) Renew(ctx context.Context, key string, lease []byte, life time.Duration) (bool, error) {
-	return r.script(ctx, renewScript, key, lease, life.Milliseconds())
+func (r *Remote) Renew(ctx context.Context, key string, lease []byte, ttl time.Duration) (bool, error) {
+	return r.script(ctx, renewScript, key, lease, ttl.Milliseconds())
 }
 
-// Seize sets the lease whatever stands.
-func (r *Remote) Seize(ctx context.Context, key string, lease []byte, life time.Duration) error {
-	return r.on(ctx, key, r.cfg.Write, func(ctx context.Context, m *master) error {
-		return m.rdb.Set(ctx, key, lease, life).Err()
-	})
+// Seize sets the lease whatever stands, unless that is a marker: then it is false.
+func (r *Remote) Seize(ctx context.Context, key string, lease []byte, ttl time.Duration) (bool, error) {
+	return r.script(ctx, seizeScript, key, lease, ttl.Milliseconds())
 }
 
 func (r *Remote) script(ctx context.Context, s *redis.Script, key string, args ...any) (ok bool, err error) {
-	err = r.on(ctx, key, r.cfg.Write, func(ctx context.Context, m *master) error {
-		n, err := s.Run(ctx, m.rdb, []string{key}, args...).Int()
+	err = r.on(ctx, key, r.cfg.Write, func(ctx context.Context, _ *master, l *life) error {
+		n, err := s.Run(ctx, l.rdb, []string{key}, args...).Int()
 		ok = n == 1
 		return err
 	})

@@ -23,8 +23,8 @@ var bg = context.Background()
 
 func openTo(t *testing.T, c redis.UniversalClient) *Remote {
 	t.Helper()
-	r, err := Open(Config{Client: c, Read: 10 * time.Second, Write: 10 * time.Second,
-		Logger: slog.New(slog.DiscardHandler), Restored: func() {}})
+	r, err := Open(complete(Config{Client: c, Read: 10 * time.Second, Write: 10 * time.Second,
+		Logger: slog.New(slog.DiscardHandler), Restored: func() {}}))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = r.Close() })
 	return r
@@ -59,7 +59,11 @@ func lease(token string) []byte {
 func value(token, payload string) []byte {
 	h := envelope.Head{Kind: envelope.Value, Stamp: envelope.NewID("m"), Cache: envelope.NewID("c")}
 	copy(h.Token[:], fmt.Sprintf("%-22s", token))
-	return envelope.Seal("k", h, envelope.Body{Payload: []byte(payload)})
+	raw, err := envelope.Seal("k", h, envelope.Body{Payload: []byte(payload)})
+	if err != nil {
+		panic(err)
+	}
+	return raw
 }
 
 func TestAcquireTakesWhatIsFreeOrRejectedAndNothingElse(t *testing.T) {
@@ -181,32 +185,16 @@ func TestAPatternReachesEveryPageOfAScanAndSparesTheRest(t *testing.T) {
 		_, err := p.Exec(bg)
 		require.NoError(t, err)
 
-		n, err := r.DeleteMatching(bg, "p:", "in:*", "")
+		n, err := r.DeleteMatching(bg, "p:", "in:*", false, nil)
 		require.NoError(t, err)
 		assert.EqualValues(t, 5_000, n)
 		assert.EqualValues(t, 5_002, c.DBSize(bg).Val())
 
-		n, err = r.DeleteMatching(bg, "p:", "*", "")
+		n, err = r.DeleteMatching(bg, "p:", "*", false, nil)
 		require.NoError(t, err)
 		assert.EqualValues(t, 5_000, n)
 		assert.EqualValues(t, 1, c.Exists(bg, "p:~in:1").Val(), "the reserved names match nothing")
 		assert.EqualValues(t, 1, c.Exists(bg, "q:in:1").Val())
-	})
-}
-
-func TestWithAnOwnerAPatternRemovesWhatThatCacheWroteAndNothingElse(t *testing.T) {
-	t.Parallel()
-	onEach(t, func(t *testing.T, r *Remote, c *redis.Client) {
-		owner := envelope.NewID("c")
-		foreign := envelope.Head{Kind: envelope.Lease, Cache: envelope.NewID("d")}.Append(nil)
-		for key, v := range map[string]any{"p:value": value("a", "x"), "p:lease": lease("b"), "p:foreign": foreign, "p:text": "plain", "p:empty": ""} {
-			require.NoError(t, c.Set(bg, key, v, 0).Err())
-		}
-		require.NoError(t, c.RPush(bg, "p:list", 1).Err())
-		n, err := r.DeleteMatching(bg, "p:", "*", string(owner[:]))
-		require.NoError(t, err)
-		assert.EqualValues(t, 2, n)
-		assert.EqualValues(t, 4, c.DBSize(bg).Val())
 	})
 }
 
@@ -216,7 +204,7 @@ func TestAScanEndsWithItsContext(t *testing.T) {
 	r := openTo(t, c)
 	ctx, cancel := context.WithCancel(bg)
 	cancel()
-	_, err := r.DeleteMatching(ctx, "p:", "*", "")
+	_, err := r.DeleteMatching(ctx, "p:", "*", false, nil)
 	assert.ErrorIs(t, err, context.Canceled)
 	_, failed, err := r.Unlink(ctx, []string{"a", "b"})
 	assert.Error(t, err)
@@ -267,5 +255,21 @@ func TestTheUsersClientIsCopiedAndItsOnConnectCalled(t *testing.T) {
 	require.NoError(t, err)
 	<-called
 	assert.Equal(t, 7, c.Options().MaxRetries)
-	assert.Zero(t, r.routes.table.Load().masters[0].rdb.Options().MaxRetries)
+	assert.Zero(t, r.routes.table.Load().masters[0].life.Load().rdb.Options().MaxRetries)
 }
+
+// complete gives a Config what every one needs.
+func complete(cfg Config) Config {
+	cfg.Prefix, cfg.Bound, cfg.Handler = "p:", time.Second, deafHandler{}
+	cfg.Replayed = func(func(string) bool) bool { return true }
+	if cfg.Restored == nil {
+		cfg.Restored = func() {}
+	}
+	return cfg
+}
+
+type deafHandler struct{}
+
+func (deafHandler) Changed(string) {}
+func (deafHandler) Flushed()       {}
+func (deafHandler) Message(string) {}

@@ -31,10 +31,11 @@ var notAString = []byte{}
 type news int
 
 const (
-	none     news = iota // the caller gave up, or no connection was free on our side
+	none     news = iota // the caller gave up, no connection was free, or a life of the server ended
 	answered             // whatever it answered
 	slow                 // it did not, in time
-	dead                 // it cannot be reached, or says that it cannot serve
+	dead                 // the connection broke
+	refusing             // it lets nobody in, or says that it cannot serve
 )
 
 // Over is the reason why the caller waits no more, nil if he does. The deadline
@@ -58,14 +59,18 @@ func newsOf(ctx context.Context, err error) news {
 	case errors.As(err, &answer):
 		for _, p := range []string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "NOAUTH", "WRONGPASS"} {
 			if strings.HasPrefix(answer.Error(), p) {
-				return dead
+				return refusing
 			}
 		}
 		return answered
-	case Over(ctx) != nil, errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
+	case errors.Is(err, errReplica):
+		return refusing
+	case Over(ctx) != nil, errors.Is(err, redis.ErrClosed), errors.Is(err, errOvertaken), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
 		return none // those that hold the connections will tell
 	case isTimeout(err):
 		return slow
+	case errors.As(err, new(dialError)):
+		return refusing
 	}
 	return dead
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/tiercache/tiercache/internal/clock"
 )
 
 // routes says which master owns a key. For one master that never changes. For a
@@ -35,7 +37,7 @@ type table struct {
 	masters  []*master
 	owner    *[slots]*master // nil: masters[0] owns all, if there is one
 	asOf     int64           // routes.disputes before it was read
-	began    time.Duration   // mono, before it was read
+	began    int64           // clock.Now, before it was read
 	replaced chan struct{}
 }
 
@@ -155,7 +157,7 @@ func (r *routes) unchanged(ctx context.Context, t *table, limit time.Duration) b
 	if r.plan.cluster == nil {
 		return true
 	}
-	now := mono()
+	now := clock.Now()
 	r.ask()
 	for at := r.table.Load(); ; {
 		if at.began > now {
@@ -185,7 +187,7 @@ func (r *routes) keepReading(ctx context.Context) {
 		}
 		for {
 			asOf := r.disputes.Load() // who disputes from here on may mean this reading too
-			began := mono()
+			began := clock.Now()
 			ranges, err := r.read(ctx)
 			if err == nil {
 				r.build(ranges, asOf, began)
@@ -224,10 +226,10 @@ func (r *routes) read(ctx context.Context) ([]redis.ClusterSlot, error) {
 	}
 	last := error(ErrUnavailable)
 	for _, m := range r.masters {
-		if m.down.Load() {
+		if !m.is(up) {
 			continue
 		}
-		ranges, err := readAt(ctx, m.rdb)
+		ranges, err := readAt(ctx, m.life.Load().own)
 		if err == nil {
 			return withHost(ranges, m.addr), nil
 		}
@@ -256,7 +258,7 @@ func readAt(ctx context.Context, c *redis.Client) ([]redis.ClusterSlot, error) {
 
 // build makes a table of what a node said. A master that owns nothing any more
 // is closed; what still runs there fails and is tried elsewhere.
-func (r *routes) build(ranges []redis.ClusterSlot, asOf int64, began time.Duration) {
+func (r *routes) build(ranges []redis.ClusterSlot, asOf, began int64) {
 	t := &table{owner: new([slots]*master), asOf: asOf, began: began, replaced: make(chan struct{})}
 	used := make(map[string]*master)
 	for _, rg := range ranges {
@@ -282,7 +284,33 @@ func (r *routes) build(ranges []redis.ClusterSlot, asOf int64, began time.Durati
 		}
 	}
 	r.masters = used
-	close(r.table.Swap(t).replaced)
+	old := r.table.Swap(t)
+	deafen(old, t)
+	close(old.replaced)
+}
+
+// deafen voids what was heard from masters that have lost slots or got some. What
+// memory has of a slot is heard from its owner alone:
+//
+//	A owns the slot, memory has a value | the slot moves to B | DEL at B: A says nothing
+//
+// It comes after the new table took its place: what was sampled by the old one is
+// void then, what is sampled later asks the new owner.
+func deafen(old, t *table) {
+	if old.owner == nil {
+		return
+	}
+	changed := make(map[*master]bool)
+	for s := range slots {
+		if was, is := old.owner[s], t.owner[s]; was != is {
+			changed[was], changed[is] = true, true
+		}
+	}
+	for m := range changed {
+		if m != nil {
+			m.lose()
+		}
+	}
 }
 
 func (r *routes) close() error {

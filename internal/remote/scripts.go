@@ -1,31 +1,40 @@
 package remote
 
 import (
-	_ "embed"
+	"embed"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// The scripts are the only writers of leases and values beside SET in Seize.
-// Each file states its before and after.
-var (
-	//go:embed scripts/acquire.lua
-	acquireSource string
-	//go:embed scripts/fill.lua
-	fillSource string
-	//go:embed scripts/release.lua
-	releaseSource string
-	//go:embed scripts/renew.lua
-	renewSource string
-	//go:embed scripts/unlink.lua
-	unlinkSource string
-	//go:embed scripts/expire.lua
-	expireSource string
+// The scripts are the only writers of leases, values, markers and tags. Each file
+// states its before and after.
+//
+//go:embed scripts/*.lua
+var sources embed.FS
 
-	acquireScript = redis.NewScript(acquireSource)
-	fillScript    = redis.NewScript(fillSource)
-	releaseScript = redis.NewScript(releaseSource)
-	renewScript   = redis.NewScript(renewSource)
-	unlinkScript  = redis.NewScript(unlinkSource)
-	expireScript  = redis.NewScript(expireSource)
+func script(name string) *redis.Script {
+	text, err := sources.ReadFile("scripts/" + name + ".lua")
+	if err != nil {
+		panic("bug: remote: " + err.Error())
+	}
+	return redis.NewScript(string(text))
+}
+
+var (
+	acquireScript = script("acquire")
+	seizeScript   = script("seize")
+	fillScript    = script("fill")
+	releaseScript = script("release")
+	renewScript   = script("renew")
+
+	unlinkScript = script("unlink")
+	expireScript = script("expire")
+
+	markScript   = script("mark")
+	unmarkScript = script("unmark")
+
+	tickScript    = script("tick")
+	tagScript     = script("tag")
+	tagNewScript  = script("tagnew")
+	tagBornScript = script("tagborn")
 )

@@ -137,8 +137,8 @@ func (m *master) sweep(ctx context.Context, t *table, d deed, prefix, pattern st
 	var cursor uint64
 	for {
 		var keys []string
-		err := m.do(ctx, m.budget.write, func(ctx context.Context) (err error) {
-			keys, cursor, err = m.rdb.Scan(ctx, cursor, prefix+pattern, scanCount).Result()
+		err := m.do(ctx, m.budget.write, func(ctx context.Context, l *life) (err error) {
+			keys, cursor, err = l.rdb.Scan(ctx, cursor, prefix+pattern, scanCount).Result()
 			return err
 		})
 		if err != nil {
@@ -192,8 +192,8 @@ func (r *Remote) hold(ctx context.Context, t *table) (holding, error) {
 			at[m] = i
 		}
 		err := parallel(t.masters, func(m *master) error {
-			return m.do(ctx, m.budget.write, func(ctx context.Context) (err error) {
-				texts[at[m]], err = m.rdb.ClusterNodes(ctx).Result()
+			return m.do(ctx, m.budget.write, func(ctx context.Context, l *life) (err error) {
+				texts[at[m]], err = l.rdb.ClusterNodes(ctx).Result()
 				return err
 			})
 		})

@@ -12,10 +12,11 @@
 local head = redis.pcall('GETRANGE', KEYS[1], 0, 36)
 local kind = ''
 if type(head) == 'string' and string.sub(head, 1, 3) == 'tc1' then kind = string.sub(head, 4, 4) end
-if (kind == 'V' or kind == 'v' or kind == 'N' or kind == 'n') and #head == 37 then
+local stale = ({V = 'O', O = 'O', N = 'G', G = 'G'})[kind]
+if stale and #head == 37 then
   -- One write, so one push to those who listen: kind, the stamp again, token.
-  redis.call('SETRANGE', KEYS[1], 3, string.lower(kind) .. string.sub(head, 5, 15) .. ARGV[1])
+  redis.call('SETRANGE', KEYS[1], 3, stale .. string.sub(head, 5, 15) .. ARGV[1])
   return 1
 end
-if kind == '' or string.find('LVvNn', kind, 1, true) then return redis.call('UNLINK', KEYS[1]) end
+if kind == '' or kind == 'L' or stale then return redis.call('UNLINK', KEYS[1]) end
 return 0

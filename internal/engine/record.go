@@ -1,0 +1,168 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/tiercache/tiercache/internal/ablate"
+	"github.com/tiercache/tiercache/internal/remote"
+)
+
+// resolve returns the present generations of tags, nil for one that has none that
+// counts: from memory, or from Redis in one round trip.
+func (e *Engine) resolve(ctx context.Context, tags []*tag) ([]*gen, error) {
+	gens := make([]*gen, len(tags))
+	var ask []int
+	for i, t := range tags {
+		if gens[i] = e.knows(t); gens[i] == nil {
+			ask = append(ask, i)
+		}
+	}
+	if len(ask) == 0 {
+		return gens, nil
+	}
+	var keys []string
+	var sights []sight
+	for _, i := range ask {
+		s := e.sight(tags[i])
+		if e.journal.CoversTag(tags[i].name) { // after the sight, as useRedis comes after the sample
+			continue
+		}
+		sights, keys = append(sights, s), append(keys, s.key)
+		ask[len(sights)-1] = i
+	}
+	if len(keys) == 0 {
+		return gens, nil
+	}
+	records, err := e.remote.Tags(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	for n, s := range sights {
+		gens[ask[n]] = e.learn(s, records[n])
+	}
+	return gens, nil
+}
+
+// present returns the same generations as they can be compared with now: one that
+// was made while its record was pushed about is read again. False if one of them
+// is not its tag's any more.
+func (e *Engine) present(ctx context.Context, gens []*gen) ([]*gen, bool) {
+	same := true
+	tags := make([]*tag, len(gens))
+	for i, g := range gens {
+		tags[i] = g.of
+		same = same && g.of.current.Load() == g
+	}
+	if same {
+		return gens, true
+	}
+	is, err := e.resolve(context.WithoutCancel(ctx), tags)
+	if err != nil {
+		return nil, false
+	}
+	for i, g := range is {
+		if g == nil || g.nonce != gens[i].nonce {
+			return nil, false
+		}
+	}
+	return is, true
+}
+
+// errMarked: a Mutate of the tag is under way, so nothing is stored under it.
+var errMarked = errors.New("engine: the tag is marked")
+
+// obtain is resolve for a value that is to be stored for ttl: a tag without a
+// record gets one. With born, the generations have the clock of their birth.
+func (e *Engine) obtain(ctx context.Context, tags []*tag, ttl time.Duration, born bool) ([]*gen, error) {
+	gens := make([]*gen, len(tags))
+	errs := make([]error, len(tags))
+	var wg sync.WaitGroup
+	for i, t := range tags {
+		if g := e.knows(t); g != nil && (!born || g.birth.N != 0) && g.lasts(e, ttl) {
+			gens[i] = g
+			continue
+		}
+		wg.Go(func() { gens[i], errs[i] = e.obtainOne(ctx, t, ttl, born) })
+	}
+	wg.Wait()
+	return gens, errors.Join(errs...)
+}
+
+func (g *gen) lasts(e *Engine, ttl time.Duration) bool {
+	return g.until.After(e.remote.Now(e.remote.TagKey(g.of.name)).Add(ttl))
+}
+
+// obtainOne gives an unborn record the clock that it reads after it saw the record:
+// whoever invalidates advances the clock first, so a load that began before has an
+// earlier reading than the record's birth (model tags, -DUNBORN; writing the clock
+// at once is unsound when two invalidations cross).
+func (e *Engine) obtainOne(ctx context.Context, t *tag, ttl time.Duration, born bool) (*gen, error) {
+	s := e.sight(t)
+	if e.journal.CoversTag(t.name) {
+		return nil, errMarked
+	}
+	life := max(tagLife, 2*ttl)
+	records, err := e.remote.Tags(ctx, []string{s.key})
+	if err != nil {
+		return nil, err
+	}
+	rec := records[0]
+	for range 3 {
+		switch {
+		case !rec.Marked.IsZero() && e.believes(rec.Stamp, rec.Answered):
+			if e.remote.Now(s.key).After(rec.Marked) {
+				// Its Mutate died. It may have committed, so this is the invalidation
+				// that it did not make.
+				if _, err := e.remote.Tick(ctx); err == nil {
+					_ = e.remote.TurnTag(ctx, s.key, tagLife, nil, nil, 0)
+				}
+			}
+			return nil, errMarked
+		case !e.counts(rec):
+			rec, err = e.remote.NewTag(ctx, s.key, rec.Raw, life)
+		case born && rec.Clock.N == 0:
+			var at remote.Tick
+			if at, err = e.remote.Clock(ctx); err == nil {
+				rec, err = e.remote.BearTag(ctx, s.key, rec.Nonce, at, 0)
+			}
+		case rec.Until.Before(e.remote.Now(s.key).Add(ttl)):
+			rec, err = e.remote.BearTag(ctx, s.key, rec.Nonce, rec.Clock, life)
+		default:
+			return e.learn(s, rec), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, errMarked // it changes faster than it can be read
+}
+
+// tick is a reading of the prefix clock from before now.
+func (e *Engine) tick(ctx context.Context) (remote.Tick, error) {
+	if t := e.tags.clock.Load(); t != nil {
+		return *t, nil
+	}
+	t, err := e.remote.Clock(ctx)
+	if err == nil {
+		e.tags.clock.Store(&t)
+	}
+	return t, err
+}
+
+// older tells whether one of the generations was born after began was read: the
+// value may be from before.
+func (e *Engine) older(began remote.Tick, gens []*gen) bool {
+	if ablate.Out(ablate.TagClock) {
+		return false
+	}
+	for _, g := range gens {
+		if !began.Covers(g.birth) {
+			e.tags.forgetClock() // by Pub/Sub nobody tells of its ticks
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,71 @@
+package remote
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/tiercache/tiercache/internal/coherence"
+	"github.com/tiercache/tiercache/internal/envelope"
+)
+
+// Mark puts a marker under key for the Mutate named by token, beside those of
+// others: until it ends nobody stores a value there. removed tells whether there
+// was one, or a lease.
+func (r *Remote) Mark(ctx context.Context, key string, token envelope.Token, ttl time.Duration) (removed bool, err error) {
+	err = r.on(ctx, key, r.cfg.Write, func(ctx context.Context, _ *master, l *life) error {
+		n, err := markScript.Run(ctx, l.rdb, []string{key}, token[:], ttl.Milliseconds()).Int()
+		removed = n == 1
+		return err
+	})
+	return removed, err
+}
+
+// Unmark removes the marker of one Mutate, and what else may stand there unless
+// another's marker does.
+func (r *Remote) Unmark(ctx context.Context, key string, token envelope.Token) (removed bool, err error) {
+	err = r.change(ctx, key, r.cfg.Write, func(ctx context.Context, _ *master, l *life) error {
+		n, err := unmarkScript.Run(ctx, l.rdb, []string{key}, token[:]).Int()
+		removed = n == 1
+		return err
+	})
+	return removed, err
+}
+
+// MarkEnds is when the last Mutate of a marker ends, in the server's clock.
+func MarkEnds(raw []byte) (last time.Time) {
+	const head, token, end = 4, 22, 13
+	for at := head; at+token+end <= len(raw); at += token + end {
+		if ms, err := strconv.ParseInt(string(raw[at+token:at+token+end]), 10, 64); err == nil {
+			if t := time.UnixMilli(ms); t.After(last) {
+				last = t
+			}
+		}
+	}
+	return last
+}
+
+// Publish tells the nodes that listen on the control channel.
+func (r *Remote) Publish(ctx context.Context, payload string) error {
+	key := r.cfg.Prefix + reserved + "seq"
+	return r.change(ctx, key, r.cfg.Write, func(ctx context.Context, _ *master, l *life) error {
+		return coherence.Publish(ctx, l.rdb, r.cfg.Prefix, payload)
+	})
+}
+
+// Control is the hearing of the master where Publish publishes, nil if none is
+// known.
+func (r *Remote) Control() *coherence.Hearing { return r.Hearing(r.cfg.Prefix + reserved + "seq") }
+
+// Speaks tells whether invalidations have to be published, because this node hears
+// by Pub/Sub, and so the others do.
+func (r *Remote) Speaks() bool {
+	for _, m := range r.routes.table.Load().masters {
+		switch m.ear.Load().Mode() {
+		case coherence.Tracking, coherence.None:
+		default:
+			return true // also while it is not known yet
+		}
+	}
+	return false
+}
