@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -47,7 +48,7 @@ type Cache struct {
 	id     envelope.ID
 	schema envelope.ID
 	counts counters
-	clear  [2]*tag // every value has them: Clear of all, and of this cache
+	clears [][2]*tag // by group of the key: Clear of all, and of this cache
 
 	loads [groups]flight.Group[outcome] // by hash of the key
 	reads [groups]flight.Reads[outcome]
@@ -58,7 +59,10 @@ type Cache struct {
 // NewCache registers a cache under its name.
 func (e *Engine) NewCache(spec Spec) (*Cache, error) {
 	c := &Cache{eng: e, spec: spec, id: envelope.NewID(spec.Name), schema: envelope.NewID(spec.Codec)}
-	c.clear = [2]*tag{e.tags.of(allTag), e.tags.of(cacheTag(spec.Name))}
+	all := e.tagNames(allTag)
+	for i, own := range e.tagNames(cacheTag(spec.Name)) {
+		c.clears = append(c.clears, [2]*tag{e.tags.of(all[i]), e.tags.of(own)})
+	}
 	if err := e.register(c); err != nil {
 		return nil, err
 	}
@@ -200,22 +204,29 @@ func (c *Cache) item(hash uint64, key string, value any, absent bool, size int64
 	return it
 }
 
-// tags are those of a value: the two of Clear, the call's, and its own.
-func (c *Cache) tags(names ...[]string) []*tag {
-	tags := append(make([]*tag, 0, 4), c.clear[0], c.clear[1])
+// clear are the tags that every value of a key has.
+func (c *Cache) clear(key string) []*tag {
+	if len(c.clears) == 1 {
+		return c.clears[0][:]
+	}
+	return c.clears[c.eng.remote.Group(c.eng.prefix+key)][:]
+}
+
+// tagsOf are the tags of these names, each once.
+func (c *Cache) tagsOf(names ...[]string) (tags []*tag) {
 	for _, some := range names {
-	next:
 		for _, name := range some {
-			t := c.eng.tags.of(userTag(name))
-			for _, has := range tags {
-				if has == t {
-					continue next
-				}
+			if t := c.eng.tags.of(userTag(name)); !slices.Contains(tags, t) {
+				tags = append(tags, t)
 			}
-			tags = append(tags, t)
 		}
 	}
 	return tags
+}
+
+// allTags are those, and those of Clear before them.
+func (c *Cache) allTags(key string, names ...[]string) []*tag {
+	return slices.Concat(c.clear(key), c.tagsOf(names...))
 }
 
 // Call is what one call asks for beside its key.

@@ -30,6 +30,12 @@ func memoryOnly(t *testing.T) (*Engine, *Cache) {
 	return e, c
 }
 
+// noPasses keeps passes from running until it is undone.
+func noPasses(e *Engine) (undo func()) {
+	e.patterns.passing.Lock()
+	return e.patterns.passing.Unlock
+}
+
 func gives(v int) Loader { return func(context.Context) (any, error) { return v, nil } }
 
 // A: memory miss | B: load, into memory, flight ends | A: wins the flight
@@ -76,6 +82,7 @@ func TestPatternsPastTheirNumberMergeAndVoidNoMoreThanTheyMust(t *testing.T) {
 func TestAMergedPatternKeepsVoidingWhatEitherDid(t *testing.T) {
 	t.Parallel()
 	e, _ := memoryOnly(t)
+	defer noPasses(e)()
 	v := e.sample(memory.Hash("a:1"), "a:1")
 	for i := range 3 * recentPatterns {
 		e.patterns.issue("a:" + strconv.Itoa(i) + "*")

@@ -27,7 +27,6 @@ type loaded struct {
 	ttl     time.Duration // <= 0: not stored
 	took    time.Duration
 	names   []string // its own tags
-	gens    []*gen   // of all its tags
 }
 
 // holdAlso takes the leases of further keys of the value, each tried once:
@@ -80,7 +79,7 @@ next:
 
 // fill writes the value under the lease. It is done even if nobody waits any
 // more: the load is paid for, and its lease must not stand for nothing.
-func (c *Cache) fill(ctx context.Context, h hold, l loaded) (bool, error) {
+func (c *Cache) fill(ctx context.Context, h hold, l loaded, gens []*gen) (bool, error) {
 	head, ok := envelope.OpenHead(h.lease)
 	if !ok {
 		panic("bug: engine: a lease that does not open")
@@ -90,10 +89,10 @@ func (c *Cache) fill(ctx context.Context, h hold, l loaded) (bool, error) {
 		head.Kind = envelope.Absent
 	}
 	created := c.eng.remote.Now(h.rkey)
-	tags := make([]envelope.Tag, len(l.gens))
-	for i, g := range l.gens {
+	tags := make([]envelope.Tag, len(gens))
+	for i, g := range gens {
 		tags[i].Nonce = g.nonce
-		if i >= len(c.clear) { // those of Clear are known by their place
+		if i >= clearTags { // those of Clear are known by their place
 			tags[i].Name = g.of.name[len(userTag("")):]
 		}
 	}
@@ -131,16 +130,6 @@ func (c *Cache) release(ctx context.Context, holds []hold) (stood bool) {
 	return stood
 }
 
-// keepFilled inserts what Redis has now. The generations are those that it can be
-// compared by, nil if one of its tags was invalidated meanwhile.
-func (c *Cache) keepFilled(ctx context.Context, h hold, l loaded) []*gen {
-	gens, ok := c.eng.present(ctx, l.gens)
-	if life := c.memoryLife(l.ttl); ok && life > 0 {
-		c.eng.keep(c.filledItem(h, l, life, gens), h.v)
-	}
-	return gens
-}
-
 func (c *Cache) filledItem(h hold, l loaded, life time.Duration, gens []*gen) *item {
 	it := c.item(h.hash, h.key, l.value, l.absent, l.size, life, h.v, gens)
 	head, _ := envelope.OpenHead(h.lease)
@@ -151,13 +140,13 @@ func (c *Cache) filledItem(h hold, l loaded, life time.Duration, gens []*gen) *i
 // keepAlone inserts what Redis does not have; false if it was voided while it was
 // loaded. It is an entry of an outage, or if nothing is ever in Redis, of a cache
 // whose invalidations the control channel carries.
-func (c *Cache) keepAlone(h hold, l loaded, began int64) bool {
+func (c *Cache) keepAlone(h hold, l loaded, gens []*gen, began int64) bool {
 	e := c.eng
 	life := c.memoryLife(l.ttl)
 	if life <= 0 {
 		return true
 	}
-	it := c.item(h.hash, h.key, l.value, l.absent, l.size, life, h.v, l.gens)
+	it := c.item(h.hash, h.key, l.value, l.absent, l.size, life, h.v, gens)
 	it.Meta.born = began
 	it.Meta.heard = c.spec.MemoryOnly && e.useRedis(h.key)
 	return e.keep(it, h.v)

@@ -80,7 +80,9 @@ func (e *Engine) Message(payload string) {
 		case newsPattern:
 			e.patterns.issue(text)
 		case newsTag:
-			e.tags.of(text).forget()
+			for _, name := range e.tagNames(text) {
+				e.tags.of(name).forget()
+			}
 		}
 	})
 	if !ok {

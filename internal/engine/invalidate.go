@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/tiercache/tiercache/internal/ablate"
@@ -129,7 +130,7 @@ func checkTags(names []string) error {
 
 // Clear invalidates everything of one cache, in one step.
 func (c *Cache) Clear(ctx context.Context) (Report, error) {
-	return c.eng.clear(ctx, c.clear[1].name)
+	return c.eng.clear(ctx, cacheTag(c.spec.Name))
 }
 
 // Clear invalidates everything of all caches, also of those that only other
@@ -157,7 +158,7 @@ func (e *Engine) clearedBy(pattern string) (tag string, ok bool) {
 	for _, c := range *e.caches.Load() {
 		switch under := c.spec.KeyPrefix; {
 		case under == literal && !ok:
-			tag, ok = c.clear[1].name, true
+			tag, ok = cacheTag(c.spec.Name), true
 		case strings.HasPrefix(under, literal), strings.HasPrefix(literal, under):
 			return "", false
 		}
@@ -237,11 +238,11 @@ func (e *Engine) invalidatePattern(ctx context.Context, t Target, expire bool) (
 	return r
 }
 
-// invalidateTags: three commands a tag, whatever the number of values.
+// invalidateTags takes three commands a tag, whatever the number of values.
 func (e *Engine) invalidateTags(ctx context.Context, names []string) (r Report) {
 	pass := func() {
 		for _, n := range names {
-			e.tags.drop(n)
+			e.dropTag(n)
 		}
 	}
 	e.around(pass, func() {
@@ -256,17 +257,39 @@ func (e *Engine) invalidateTags(ctx context.Context, names []string) (r Report) 
 }
 
 // turn gives a tag a new generation in Redis. The clock goes first: whoever finds
-// the new record unborn reads the clock after that.
-func (e *Engine) turn(ctx context.Context, tag string, addMark, removeMark []byte) error {
-	_, err := e.remote.Tick(ctx)
-	if err == nil {
-		err = e.remote.TurnTag(ctx, e.remote.TagKey(tag), tagLife, addMark, removeMark, markLife)
+// the new record unborn reads the clock after that. The tags of Clear are known
+// before any load, so nobody compares theirs with the clock.
+func (e *Engine) turn(ctx context.Context, scope string, addMark, removeMark []byte) (err error) {
+	names := e.tagNames(scope)
+	if strings.HasPrefix(scope, userTag("")) {
+		_, err = e.remote.Tick(ctx)
 	}
 	if err == nil {
-		err = e.publish(ctx, newsTag, tag)
+		err = inParallel(len(names), func(i int) error {
+			return e.remote.TurnTag(ctx, e.remote.TagKey(names[i]), tagLife, addMark, removeMark, markLife)
+		})
+	}
+	if err == nil {
+		err = e.publish(ctx, newsTag, scope)
 	}
 	e.failed(err)
 	return err
+}
+
+// inParallel runs op for 0 to n-1, some at a time, and returns the first error.
+func inParallel(n int, op func(i int) error) error {
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 16)
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			errs[i] = op(i)
+			<-slots
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // queue writes an invalidation down that Redis has not heard.

@@ -29,7 +29,11 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 	giveUp := now() + int64(c.spec.LoadTimeout+leaseTime)
 	var heard <-chan struct{}
 	for pause := firstPoll; ; {
-		if failed || c.spec.MemoryOnly || !e.useRedis(key) {
+		if c.spec.MemoryOnly && e.useRedis(key) {
+			c.loadHere(ctx, out, hash, key, load, call)
+			return
+		}
+		if failed || !e.useRedis(key) {
 			c.loadAlone(ctx, out, hash, key, load, call)
 			return
 		}
@@ -40,7 +44,7 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 				failed = true
 				continue
 			}
-			v = c.judge(ctx, out, rkey, reply)
+			v = c.judge(ctx, out, key, reply)
 		}
 		if v == nothing || v == refused {
 			lease, standing, err := c.claim(ctx, rkey, reply)
@@ -60,7 +64,7 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 				return
 			}
 			reply = standing
-			v = c.judge(ctx, out, rkey, reply)
+			v = c.judge(ctx, out, key, reply)
 		}
 		switch {
 		case v == unjudged:
@@ -130,14 +134,14 @@ func (c *Cache) newLease(stamp envelope.ID) []byte {
 }
 
 // judge reads a reply into out. Whatever it does not know is a miss.
-func (c *Cache) judge(ctx context.Context, out *outcome, rkey string, reply remote.Reply) verdict {
+func (c *Cache) judge(ctx context.Context, out *outcome, key string, reply remote.Reply) verdict {
 	if reply.Absent() {
 		return nothing
 	}
 	if envelope.IsMarker(reply.Raw) && !ablate.Out(ablate.MarkerKept) {
 		return marked
 	}
-	h, b, err := envelope.Open(rkey, reply.Raw)
+	h, b, err := envelope.Open(c.eng.prefix+key, reply.Raw)
 	switch {
 	case err != nil:
 		c.counts.rejected.Add(1)
@@ -146,13 +150,13 @@ func (c *Cache) judge(ctx context.Context, out *outcome, rkey string, reply remo
 		return refused
 	case h.Kind == envelope.Lease:
 		return leased
-	case h.Cache != c.id || b.Schema != c.schema || len(b.Tags) < len(c.clear):
+	case h.Cache != c.id || b.Schema != c.schema || len(b.Tags) < clearTags:
 		c.counts.rejected.Add(1)
 		return refused
 	case b.Expired:
 		return refused
 	}
-	switch ok, err := c.judgeTags(ctx, out, b.Tags); {
+	switch ok, err := c.judgeTags(ctx, out, key, b.Tags); {
 	case err != nil:
 		c.counts.errors.Add(1)
 		return unjudged
@@ -172,9 +176,9 @@ func (c *Cache) judge(ctx context.Context, out *outcome, rkey string, reply remo
 
 // judgeTags tells whether the generations that a value was stored under are still
 // those of its tags. The records are read after the value.
-func (c *Cache) judgeTags(ctx context.Context, out *outcome, stored []envelope.Tag) (bool, error) {
-	tags := append(make([]*tag, 0, 4), c.clear[0], c.clear[1])
-	for _, t := range stored[len(c.clear):] {
+func (c *Cache) judgeTags(ctx context.Context, out *outcome, key string, stored []envelope.Tag) (bool, error) {
+	tags := append(make([]*tag, 0, 4), c.clear(key)...)
+	for _, t := range stored[clearTags:] {
 		tags = append(tags, c.eng.tags.of(userTag(t.Name)))
 	}
 	gens, err := c.eng.resolve(ctx, tags)

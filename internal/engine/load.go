@@ -9,12 +9,10 @@ import (
 	"github.com/tiercache/tiercache/internal/errs"
 	"github.com/tiercache/tiercache/internal/flight"
 	"github.com/tiercache/tiercache/internal/memory"
-	"github.com/tiercache/tiercache/internal/remote"
 )
 
-// loadAlone loads without Redis: it is not there, it is out of use, an
-// invalidation of the key waits in the journal, or the cache is memory only.
-// Memory keeps the value.
+// loadAlone loads without Redis: it is not there, it is out of use, or an
+// invalidation of the key waits in the journal. Memory keeps the value.
 func (c *Cache) loadAlone(ctx context.Context, out *outcome, hash uint64, key string, load Loader, call Call) {
 	if load == nil {
 		return
@@ -24,36 +22,54 @@ func (c *Cache) loadAlone(ctx context.Context, out *outcome, hash uint64, key st
 		h := memory.Hash(k)
 		holds = append(holds, hold{key: k, hash: h, v: c.sample(h, k)})
 	}
-	var began remote.Tick
-	if c.spec.MemoryOnly && c.eng.useRedis(key) {
-		began, _ = c.eng.tick(ctx) // zero: nothing born in Redis will fit
-	}
 	l, ok := c.run(ctx, out, key, load, call, nil)
 	out.standing = out.err == nil || out.absent
-	out.tags = c.tags(call.Tags, l.names)
+	out.tags = c.allTags(key, call.Tags, l.names)
 	if !ok {
 		return
 	}
-	if l.gens, ok = c.gensAlone(ctx, out, began, l.ttl); !ok {
-		c.counts.fillsRefused.Add(1)
-		return
-	}
 	for _, h := range holds {
-		if !c.keepAlone(h, l, out.loadBegan) {
+		gens, ok := c.eng.localGens(c.allTags(h.key, call.Tags, l.names), h.v)
+		if !ok || !c.keepAlone(h, l, gens, out.loadBegan) {
 			c.counts.fillsRefused.Add(1)
 		}
 	}
 }
 
-// gensAlone are the generations that a value which Redis does not have is kept
-// under. Those of a memory-only cache are Redis's all the same: that is how others
-// invalidate its tags.
-func (c *Cache) gensAlone(ctx context.Context, out *outcome, began remote.Tick, ttl time.Duration) ([]*gen, bool) {
-	if began.N == 0 {
-		return c.eng.localGens(out.tags, out.v)
+// loadHere loads for a memory-only cache. Its values have the generations that
+// Redis knows, and that is how others invalidate their tags.
+func (c *Cache) loadHere(ctx context.Context, out *outcome, hash uint64, key string, load Loader, call Call) {
+	holds := []hold{{key: key, hash: hash, v: out.v}}
+	for _, k := range others(key, call.Also) {
+		h := memory.Hash(k)
+		holds = append(holds, hold{key: k, hash: h, v: c.sample(h, k)})
 	}
-	gens, err := c.eng.obtain(context.WithoutCancel(ctx), out.tags, ttl, true)
-	return gens, err == nil && unvoided(out.tags, out.v) && !c.eng.older(began, gens)
+	b, err := c.obtainBefore(ctx, holds, call)
+	if err != nil {
+		if ctx.Err() == nil && !errors.Is(err, errMarked) {
+			c.counts.errors.Add(1)
+			c.loadAlone(ctx, out, hash, key, load, call)
+			return
+		}
+		c.loadUnstored(ctx, out, key, load, call)
+		return
+	}
+	l, ok := c.run(ctx, out, key, load, call, nil)
+	out.standing = out.err == nil || out.absent
+	out.tags = c.allTags(key, call.Tags, l.names)
+	if !ok {
+		return
+	}
+	if err := c.obtainAfter(ctx, &b, l); err != nil {
+		c.counts.fillsRefused.Add(1)
+		return
+	}
+	for i, h := range holds {
+		gens, ok := c.eng.present(ctx, b.of(i))
+		if !ok || !c.keepAlone(h, l, gens, out.loadBegan) {
+			c.counts.fillsRefused.Add(1)
+		}
+	}
 }
 
 // loadUnstored loads while a Mutate of the key is under way: whatever the load
@@ -67,7 +83,7 @@ func (c *Cache) loadUnstored(ctx context.Context, out *outcome, key string, load
 
 // loadLeased loads under the leases of holds, the asked key's first.
 func (c *Cache) loadLeased(ctx context.Context, out *outcome, holds []hold, load Loader, call Call) {
-	before, began, err := c.obtainBefore(ctx, call)
+	b, err := c.obtainBefore(ctx, holds, call)
 	if err != nil {
 		c.release(ctx, holds)
 		switch {
@@ -92,9 +108,9 @@ func (c *Cache) loadLeased(ctx context.Context, out *outcome, holds []hold, load
 		}
 		wg.Wait()
 	})
-	out.tags = c.tags(call.Tags, l.names)
+	out.tags = c.allTags(holds[0].key, call.Tags, l.names)
 	if ok && l.ttl > 0 {
-		if l.gens, err = c.obtainAfter(ctx, before, began, out.tags, l); err != nil {
+		if err = c.obtainAfter(ctx, &b, l); err != nil {
 			l.ttl = 0
 			c.counts.fillsRefused.Add(1)
 		}
@@ -107,58 +123,35 @@ func (c *Cache) loadLeased(ctx context.Context, out *outcome, holds []hold, load
 		return
 	}
 	for i, h := range holds {
-		// What the server tells from here on may be of this fill: see confirm.go.
-		h.v = c.eng.again(h.v, h.hash, h.rkey)
+		gens, standing := c.fillOne(ctx, out, h, l, b.of(i))
 		if i == 0 {
-			out.filledAt = now()
-		}
-		filled, err := c.fill(ctx, h, l)
-		switch {
-		case err != nil: // it may have been filled, or not
-			c.counts.errors.Add(1)
-			c.keepAlone(h, l, out.loadBegan)
-		case filled:
-			gens := c.keepFilled(ctx, h, l)
-			if i == 0 {
-				out.gens, filled = gens, gens != nil
-			}
-		default:
-			c.counts.fillsRefused.Add(1)
-		}
-		if i == 0 {
-			out.standing = filled
+			out.gens, out.standing = gens, standing
 		}
 	}
 }
 
-// obtainBefore reads, before a load starts, all that a later invalidation of a tag
-// would change: the generations of the tags that are known by now, and the clock,
-// by which those that only the value will tell are judged.
-func (c *Cache) obtainBefore(ctx context.Context, call Call) (gens []*gen, began remote.Tick, err error) {
-	if gens, err = c.eng.obtain(ctx, c.tags(call.Tags), c.longest(call), false); err == nil && c.spec.Tags != nil {
-		began, err = c.eng.tick(ctx)
+// fillOne fills one key, and keeps the value in memory if Redis has it.
+func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l loaded, gens []*gen) (_ []*gen, standing bool) {
+	// What the server tells from here on may be of this fill: see confirm.go.
+	h.v = c.eng.again(h.v, h.hash, h.rkey)
+	if out.filledAt == 0 {
+		out.filledAt = now()
 	}
-	return gens, began, err
-}
-
-// longest is how long a value that the call stores may live, as far as is known.
-func (c *Cache) longest(call Call) time.Duration { return max(c.spec.TTL, call.TTL) }
-
-// obtainAfter are the generations of all tags of a loaded value: those read before
-// the load, and of the tags that only the value told those that were born before
-// it began.
-func (c *Cache) obtainAfter(ctx context.Context, before []*gen, began remote.Tick, tags []*tag, l loaded) ([]*gen, error) {
-	if len(tags) == len(before) {
-		return before, nil
+	filled, err := c.fill(ctx, h, l, gens)
+	switch {
+	case err != nil: // it may have been filled, or not
+		c.counts.errors.Add(1)
+		c.keepAlone(h, l, gens, out.loadBegan)
+		return gens, false
+	case !filled:
+		c.counts.fillsRefused.Add(1)
+		return gens, false
 	}
-	told, err := c.eng.obtain(context.WithoutCancel(ctx), tags[len(before):], l.ttl, true)
-	if err != nil {
-		return nil, err
+	gens, standing = c.eng.present(ctx, gens)
+	if life := c.memoryLife(l.ttl); standing && life > 0 {
+		c.eng.keep(c.filledItem(h, l, life, gens), h.v)
 	}
-	if c.eng.older(began, told) {
-		return nil, errMarked
-	}
-	return append(before, told...), nil
+	return gens, standing
 }
 
 // run calls the loader on a goroutine of its own, so that one which ignores its

@@ -92,22 +92,18 @@ func (m *mutation) pass() {
 		m.e.drop(k)
 	}
 	for _, t := range m.tags {
-		m.e.tags.drop(t)
+		m.e.dropTag(t)
 	}
 }
 
-// each runs op for all targets at once and returns the first error.
+// each runs one of the two for every target.
 func (m *mutation) each(key func(string) error, tag func(string) error) error {
-	errs := make([]error, len(m.keys)+len(m.tags))
-	var wg sync.WaitGroup
-	for i, k := range m.keys {
-		wg.Go(func() { errs[i] = key(k) })
-	}
-	for i, t := range m.tags {
-		wg.Go(func() { errs[len(m.keys)+i] = tag(t) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return inParallel(len(m.keys)+len(m.tags), func(i int) error {
+		if i < len(m.keys) {
+			return key(m.keys[i])
+		}
+		return tag(m.tags[i-len(m.keys)])
+	})
 }
 
 // mark returns the time by which fn must have ended: before the first marker does.

@@ -128,6 +128,7 @@ func TestOnePatternGivenAllTheTimeCostsNoPass(t *testing.T) {
 func TestWithoutAPassTheListIsBounded(t *testing.T) {
 	t.Parallel()
 	e, _ := engineWith(t, 1<<20)
+	defer noPasses(e)()
 	for i := range 3 * recentPatterns {
 		e.patterns.issue("other:" + strconv.Itoa(i) + ":*")
 		require.LessOrEqual(t, len(e.patterns.table.Load().list), recentPatterns)

@@ -158,7 +158,7 @@ func (c *Cache) read(ctx context.Context, out *outcome, hash uint64, key string,
 		out.failed = true
 		return nil
 	}
-	out.reply, out.verdict = reply, c.judge(ctx, out, rkey, reply)
+	out.reply, out.verdict = reply, c.judge(ctx, out, key, reply)
 	switch out.verdict {
 	case unjudged:
 		out.failed = true

@@ -27,7 +27,7 @@ func (e *Engine) resolve(ctx context.Context, tags []*tag) ([]*gen, error) {
 	var sights []sight
 	for _, i := range ask {
 		s := e.sight(tags[i])
-		if e.journal.CoversTag(tags[i].name) { // after the sight, as useRedis comes after the sample
+		if e.journal.CoversTag(tags[i].scope) { // after the sight, as useRedis comes after the sample
 			continue
 		}
 		sights, keys = append(sights, s), append(keys, s.key)
@@ -92,7 +92,7 @@ func (e *Engine) obtain(ctx context.Context, tags []*tag, ttl time.Duration, bor
 }
 
 func (g *gen) lasts(e *Engine, ttl time.Duration) bool {
-	return g.until.After(e.remote.Now(e.remote.TagKey(g.of.name)).Add(ttl))
+	return g.until.After(e.remote.Now(e.remote.TagKey(g.of.name)).Add(min(ttl, longestTag/2)))
 }
 
 // obtainOne gives an unborn record the clock that it reads after it saw the record:
@@ -101,9 +101,10 @@ func (g *gen) lasts(e *Engine, ttl time.Duration) bool {
 // at once is unsound when two invalidations cross).
 func (e *Engine) obtainOne(ctx context.Context, t *tag, ttl time.Duration, born bool) (*gen, error) {
 	s := e.sight(t)
-	if e.journal.CoversTag(t.name) {
+	if e.journal.CoversTag(t.scope) {
 		return nil, errMarked
 	}
+	ttl = min(ttl, longestTag/2)
 	life := max(tagLife, 2*ttl)
 	records, err := e.remote.Tags(ctx, []string{s.key})
 	if err != nil {

@@ -79,7 +79,7 @@ func (e *Engine) replayOnce(ctx context.Context) int {
 			}
 		case journal.Tag:
 			if e.turn(ctx, entry.Text, nil, nil) == nil {
-				e.tags.drop(entry.Text)
+				e.dropTag(entry.Text)
 				e.journal.Done(b, entry)
 			}
 		}

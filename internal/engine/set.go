@@ -7,7 +7,6 @@ import (
 	"github.com/tiercache/tiercache/internal/flight"
 	"github.com/tiercache/tiercache/internal/journal"
 	"github.com/tiercache/tiercache/internal/memory"
-	"github.com/tiercache/tiercache/internal/remote"
 )
 
 // Set stores a value that the caller knows to be the newest. In Redis it is two
@@ -36,7 +35,7 @@ func (c *Cache) Set(ctx context.Context, key string, value any, call Call) error
 		return nil
 	}
 	for _, k := range keys {
-		c.setOne(ctx, k, l, c.tags(call.Tags, l.names))
+		c.setOne(ctx, k, l, c.allTags(k, call.Tags, l.names))
 	}
 	return nil
 }
@@ -53,8 +52,7 @@ func (c *Cache) setOne(ctx context.Context, key string, l loaded, tags []*tag) {
 	gens, err := e.obtain(ctx, tags, l.ttl, false)
 	stored := false
 	if err == nil {
-		l.gens = gens
-		stored, err = c.seizeAndFill(ctx, &h, l)
+		stored, err = c.seizeAndFill(ctx, &h, l, gens)
 	}
 	if err == nil {
 		err = e.publish(ctx, newsKey, key)
@@ -72,7 +70,7 @@ func (c *Cache) setOne(ctx context.Context, key string, l loaded, tags []*tag) {
 			e.replace(it, h.v)
 		}
 	case stored:
-		if gens, ok := e.present(ctx, l.gens); ok {
+		if gens, ok := e.present(ctx, gens); ok {
 			e.replace(c.filledItem(h, l, life, gens), h.v)
 			return
 		}
@@ -87,25 +85,27 @@ func (c *Cache) setOne(ctx context.Context, key string, l loaded, tags []*tag) {
 // is old.
 func (c *Cache) setAlone(ctx context.Context, h hold, l loaded, tags []*tag) {
 	e := c.eng
-	began := remote.Tick{}
 	if e.remote != nil {
 		e.invalidateKeys(ctx, []string{h.key})
 		h.v = c.sample(h.hash, h.key)
-		if e.useRedis(h.key) {
-			began, _ = e.tick(ctx)
-		}
 	}
-	out := outcome{tags: tags, v: h.v}
-	gens, ok := c.gensAlone(ctx, &out, began, l.ttl)
+	heard := e.remote != nil && e.useRedis(h.key)
+	var gens []*gen
+	ok := false
+	if !heard {
+		gens, ok = e.localGens(tags, h.v)
+	} else if known, err := e.obtain(ctx, tags, l.ttl, false); err == nil {
+		gens, ok = e.present(ctx, known)
+	}
 	if !ok {
-		return
+		return // the next read loads
 	}
 	it := c.item(h.hash, h.key, l.value, false, l.size, c.memoryLife(l.ttl), h.v, gens)
-	it.Meta.born, it.Meta.heard = now(), began.N != 0
+	it.Meta.born, it.Meta.heard = now(), heard
 	e.replace(it, h.v)
 }
 
-func (c *Cache) seizeAndFill(ctx context.Context, h *hold, l loaded) (bool, error) {
+func (c *Cache) seizeAndFill(ctx context.Context, h *hold, l loaded, gens []*gen) (bool, error) {
 	stamp, err := c.eng.remote.Stamp(ctx, h.rkey)
 	if err != nil {
 		return false, err
@@ -116,5 +116,5 @@ func (c *Cache) seizeAndFill(ctx context.Context, h *hold, l loaded) (bool, erro
 		return false, err
 	}
 	h.v = c.eng.again(h.v, h.hash, h.rkey)
-	return c.fill(ctx, *h, l)
+	return c.fill(ctx, *h, l, gens)
 }

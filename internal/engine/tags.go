@@ -14,15 +14,18 @@ import (
 
 // A tag is invalidated by giving it another generation: a new nonce in its record
 // in Redis. A value carries the nonces of its tags and counts while they are the
-// tags'. Clear is a tag that every value of a cache has, and one that all have.
+// tags'. Clear is a tag that every value of a cache has, and one that all have; in
+// a cluster each group of slots has its own record of those.
 //
 // The names of tags here say what they are: "t:" and the user's tag, "c:" and a
-// cache, "all".
+// cache, "all"; the last two are scopes, of a tag for each group.
 
 const (
-	mostTags = 1 << 16 // that a node knows at a time
-	tagLife  = 24 * time.Hour
-	allTag   = "all"
+	mostTags   = 1 << 16 // that a node knows at a time
+	tagLife    = 24 * time.Hour
+	longestTag = 100 * 365 * 24 * time.Hour // "for ever"
+	allTag     = "all"
+	clearTags  = 2 // the first of every value: of Clear
 )
 
 func userTag(name string) string  { return "t:" + name }
@@ -44,6 +47,7 @@ type tagTable struct {
 // tag is what this node knows of one tag.
 type tag struct {
 	name    string
+	scope   string              // what the journal knows it by: its name, or that of all groups
 	current atomic.Pointer[gen] // nil: not known
 	voided  atomic.Uint64       // sequence of the last local invalidation
 
@@ -108,7 +112,10 @@ func (t *tagTable) of(name string) *tag {
 	if len(t.known) >= mostTags {
 		t.makeRoomLocked()
 	}
-	g = &tag{name: name}
+	g = &tag{name: name, scope: name}
+	if at := strings.IndexByte(name, '}'); name[0] == '{' {
+		g.scope = name[at+1:]
+	}
 	g.voided.Store(t.floor)
 	t.known[name] = g
 	return g
@@ -143,14 +150,28 @@ func (t *tagTable) makeRoomLocked() {
 
 func (t *tagTable) forgetClock() { t.clock.Store(nil) }
 
-// drop is the local pass for a tag.
-func (t *tagTable) drop(name string) {
-	g := t.of(name)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.voided.Store(t.seq.Add(1))
-	g.moved++
-	g.current.Store(nil)
+// tagNames are those of the tags of a scope, or the tag itself.
+func (e *Engine) tagNames(scope string) []string {
+	if e.remote == nil || strings.HasPrefix(scope, userTag("")) {
+		return []string{scope}
+	}
+	names := make([]string, e.remote.Groups())
+	for g := range names {
+		names[g] = e.remote.InGroup(g, scope)
+	}
+	return names
+}
+
+// dropTag is the local pass for a tag, or those of a scope.
+func (e *Engine) dropTag(scope string) {
+	for _, name := range e.tagNames(scope) {
+		g := e.tags.of(name)
+		g.mu.Lock()
+		g.voided.Store(e.tags.seq.Add(1))
+		g.moved++
+		g.current.Store(nil)
+		g.mu.Unlock()
+	}
 }
 
 // forget is the pass for a tag whose record may have changed in Redis.

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -13,6 +14,14 @@ import (
 // for each master. It fails as a whole.
 func (r *Remote) getAll(ctx context.Context, keys []string, upto int64) ([]Reply, error) {
 	t := r.routes.current(ctx, r.cfg.Read, nil)
+	replies, err := r.getAt(ctx, t, keys, upto)
+	if moved(err) {
+		replies, err = r.getAt(ctx, r.routes.current(ctx, r.cfg.Read, t), keys, upto)
+	}
+	return replies, err
+}
+
+func (r *Remote) getAt(ctx context.Context, t *table, keys []string, upto int64) ([]Reply, error) {
 	groups := make(map[*master][]int)
 	for i, k := range keys {
 		m := t.master(k)
@@ -52,8 +61,8 @@ func (r *Remote) getAll(ctx context.Context, keys []string, upto int64) ([]Reply
 				}
 				return nil
 			})
-			if moved(err) {
-				r.routes.stale()
+			if strings.HasPrefix(answer(err), "MOVED ") {
+				m.lose()
 			}
 			if err != nil {
 				mu.Lock()

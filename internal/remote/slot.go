@@ -1,6 +1,10 @@
 package remote
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+	"sync"
+)
 
 const slots = 16384
 
@@ -33,3 +37,45 @@ var crcTable = func() (t [256]uint16) {
 	}
 	return t
 }()
+
+// groups of slots: what concerns all keys is kept once for each, under a key of
+// the group's own first slot, so that it is where the keys are, but for those near
+// the border between two masters, and a dead master takes along only what
+// concerns its own.
+const groups = 256
+
+// Groups is how many there are; one master is one group.
+func (r *Remote) Groups() int {
+	if r.plan.cluster == nil {
+		return 1
+	}
+	return groups
+}
+
+// Group of a key.
+func (r *Remote) Group(key string) int {
+	if r.plan.cluster == nil {
+		return 0
+	}
+	return slotOf(key) / (slots / groups)
+}
+
+// InGroup gives a name a hash tag that puts its key into the group.
+func (r *Remote) InGroup(g int, name string) string {
+	if r.plan.cluster == nil {
+		return name
+	}
+	return hashTags()[g] + name
+}
+
+var hashTags = sync.OnceValue(func() (tags [groups]string) {
+	const size = slots / groups
+	for n, left := 0, groups; left > 0; n++ {
+		tag := "{" + strconv.Itoa(n) + "}"
+		if s := slotOf(tag); s%size == 0 && tags[s/size] == "" {
+			tags[s/size] = tag
+			left--
+		}
+	}
+	return tags
+})
