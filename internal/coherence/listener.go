@@ -91,7 +91,8 @@ type Listener struct {
 	stop    context.CancelFunc
 	done    chan struct{}
 
-	best Mode // the last mode but Connecting; of run alone
+	since atomic.Int64
+	best  Mode // the last mode but Connecting; of run alone
 }
 
 // Listen starts at once and returns without waiting for the server. Handler may
@@ -110,6 +111,9 @@ func Listen(cfg Config) *Listener {
 // Hearing is the same for the whole life of the Listener. After Close nothing is
 // fresh.
 func (l *Listener) Hearing() *Hearing { return &l.hearing }
+
+// Since is when Tracking mode began last, by clock.Now.
+func (l *Listener) Since() int64 { return l.since.Load() }
 
 // Mode is the present one.
 func (l *Listener) Mode() Mode { return Mode(l.mode.Load()) }
@@ -230,8 +234,17 @@ func (l *Listener) listen(ctx context.Context) (heard bool, err error) {
 		return false, fmt.Errorf("SUBSCRIBE was answered by %T", first)
 	}
 	if s.tracking {
+		l.since.Store(clock.Now())
 		l.setMode(Tracking, nil)
 	} else {
+		if err := s.ps.Subscribe(s.ctx, l.cfg.Prefix+peersName); err != nil {
+			return false, err
+		}
+		if _, err := s.ps.ReceiveTimeout(s.ctx, patience(l.cfg.Bound)); isRefusal(err) {
+			return false, &refused{err}
+		} else if err != nil {
+			return false, err
+		}
 		l.setMode(PubSub, s.refusal)
 	}
 	beats.Go(s.heartbeat)
@@ -305,6 +318,10 @@ func (s *session) hurry() {
 	}
 }
 
+// glanceEvery is how often a node looks whether it has to wait for others: those
+// that start together with it are of its kind in a moment.
+const glanceEvery = 10 * time.Millisecond
+
 // heartbeat asks. In Pub/Sub mode the PING only shows that the connection lives.
 func (s *session) heartbeat() {
 	var a *asker
@@ -314,19 +331,25 @@ func (s *session) heartbeat() {
 	}
 	t := time.NewTicker(beatEvery(s.l.cfg.Bound))
 	defer t.Stop()
+	began, known := clock.Now(), false
 	for {
 		err := s.ps.Ping(s.ctx, strconv.FormatInt(clock.Now(), 10))
-		if err == nil && a != nil {
+		if known = known || a != nil && s.alone(a, began); err == nil && known {
 			err = s.ask(a)
 		}
 		if err != nil {
 			s.end(err)
 			return
 		}
+		var glance <-chan time.Time
+		if a != nil && !known {
+			glance = time.After(glanceEvery)
+		}
 		select {
 		case <-s.ctx.Done():
 			return
 		case <-t.C:
+		case <-glance:
 		case <-s.soon:
 		}
 	}

@@ -18,6 +18,7 @@ var (
 // What the prefix is followed by. No pattern matches these names.
 const (
 	channelName = "~ctl"
+	peersName   = "~pubsub" // a channel that carries nothing: who listens there needs Publish
 	counterName = "~seq"
 )
 
@@ -27,6 +28,11 @@ const (
 // owns the key prefix+"~seq".
 func Publish(ctx context.Context, c redis.Scripter, prefix, payload string) error {
 	return publishScript.Run(ctx, c, []string{prefix + counterName}, prefix+channelName, payload).Err()
+}
+
+// Peers are how many nodes hear by Publish alone.
+func Peers(ctx context.Context, c redis.Cmdable, prefix string) *redis.MapStringIntCmd {
+	return c.PubSubNumSub(ctx, prefix+peersName)
 }
 
 // parseMessage takes the framing off: the counter before the message, and with

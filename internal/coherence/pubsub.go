@@ -116,6 +116,24 @@ func (s *session) newAsker() *asker {
 	return &asker{rdb: redis.NewClient(s.guarded(o)), key: s.l.cfg.Prefix + counterName}
 }
 
+// A node in Tracking mode publishes nothing while it knows that nobody needs it. It
+// asks four times in a bound, and after it began to listen, and publishes when its
+// last answer is older than a bound; so whoever begins to need it is known to all
+// after two bounds. There is nobody to wait for if all who listen listen this way:
+// who comes later asks later.
+//
+//	X: asks, 0 peers | P: listens, serves memory | X: invalidates, publishes nothing
+
+// alone waits until every node knows of this one.
+func (s *session) alone(a *asker, since int64) bool {
+	if clock.Now()-since > 2*int64(s.l.cfg.Bound) {
+		return true
+	}
+	all, peers := s.l.cfg.Prefix+channelName, s.l.cfg.Prefix+peersName
+	n, err := a.rdb.PubSubNumSub(s.ctx, all, peers).Result()
+	return err == nil && n[peers] > 0 && n[all] == n[peers]
+}
+
 // ask reads the counter once. No answer is no news: freshness runs out by
 // itself, and no message is lost by it. A server that refuses is an error.
 func (s *session) ask(a *asker) error {

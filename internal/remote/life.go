@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tiercache/tiercache/internal/clock"
+	"github.com/tiercache/tiercache/internal/coherence"
 	"github.com/tiercache/tiercache/internal/envelope"
 )
 
@@ -106,7 +107,7 @@ type pipeliner interface {
 func (l *life) meet(ctx context.Context, cn pipeliner) (envelope.ID, error) {
 	was := l.self.Load()
 	sent := clock.Now()
-	is, at, err := ask(ctx, cn)
+	is, at, peers, err := ask(ctx, cn, l.m.cfg.Prefix, was == nil)
 	if err != nil {
 		if errors.Is(err, errReplica) {
 			l.m.succeed(l, was, nil)
@@ -129,6 +130,8 @@ func (l *life) meet(ctx context.Context, cn pipeliner) (envelope.ID, error) {
 	if !at.IsZero() {
 		l.m.clock.Store(at.UnixNano() - sent - took/2)
 	}
+	l.m.peers.Store(peers)
+	raise(&l.m.peersAsked, sent)
 	raise(&l.m.asked, sent)
 	return is.stamp, nil
 }
@@ -138,31 +141,58 @@ func raise(v *atomic.Int64, n int64) {
 	}
 }
 
-func ask(ctx context.Context, cn pipeliner) (is incarnation, at time.Time, err error) {
+// ask puts all questions in one round trip; the first time also whether scripts may
+// be run: without them nothing could be stored.
+func ask(ctx context.Context, cn pipeliner, prefix string, first bool) (is incarnation, at time.Time, peers int64, err error) {
 	var server, replication *redis.StringCmd
 	var now *redis.TimeCmd
+	var listening *redis.MapStringIntCmd
+	var script *redis.Cmd
 	_, err = cn.Pipelined(ctx, func(p redis.Pipeliner) error {
 		server, replication, now = p.Info(ctx, "server"), p.Info(ctx, "replication"), p.Time(ctx)
+		listening = coherence.Peers(ctx, p, prefix)
+		if first {
+			script = p.Eval(ctx, "return 1", nil)
+		}
 		return nil
 	})
 	if err != nil && newsOf(ctx, err) != answered {
-		return is, at, err
+		return is, at, 0, err
+	}
+	if first && script.Err() != nil {
+		return is, at, 0, errNoScripts{script.Err()}
+	}
+	peers = -1
+	if n, err := listening.Result(); err == nil {
+		peers = 0
+		for _, k := range n {
+			peers += k
+		}
 	}
 	if field(replication.Val(), "role:") == "slave" {
-		return is, at, errReplica
+		return is, at, peers, errReplica
 	}
 	run, repl := field(server.Val(), "run_id:"), field(replication.Val(), "master_replid:")
 	is = incarnation{stamp: envelope.NewID(run + "/" + repl), known: run != ""}
 	if !is.known {
 		is.stamp = envelope.NewID("")
 	}
-	return is, now.Val(), nil
+	return is, now.Val(), peers, nil
 }
 
 var (
 	errOvertaken = errors.New("tiercache: this connection was overtaken by another, to another life of the server")
 	errReplica   = errors.New("tiercache: the server is a replica; nothing can be written there, and what it says may be old")
 )
+
+// errNoScripts is what keeps a server that runs none out of use.
+type errNoScripts struct{ error }
+
+func (e errNoScripts) Error() string {
+	return "tiercache: this Redis cannot be used: EVAL is refused: " + e.error.Error()
+}
+
+func (e errNoScripts) Unwrap() error { return e.error }
 
 func field(info, name string) string {
 	_, rest, ok := strings.Cut(info, name)

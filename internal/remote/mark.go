@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tiercache/tiercache/internal/clock"
 	"github.com/tiercache/tiercache/internal/coherence"
 	"github.com/tiercache/tiercache/internal/envelope"
 )
@@ -57,15 +58,14 @@ func (r *Remote) Publish(ctx context.Context, payload string) error {
 // known.
 func (r *Remote) Control() *coherence.Hearing { return r.Hearing(r.cfg.Prefix + reserved + "seq") }
 
-// Speaks tells whether invalidations have to be published, because this node hears
-// by Pub/Sub, and so the others do.
+// Speaks tells whether invalidations have to be published: this node, or another
+// one, hears by Pub/Sub alone, or may.
 func (r *Remote) Speaks() bool {
-	for _, m := range r.routes.table.Load().masters {
-		switch m.ear.Load().Mode() {
-		case coherence.Tracking, coherence.None:
-		default:
-			return true // also while it is not known yet
-		}
+	if r.plan.cluster != nil {
+		return false // nobody does: coherence.Config.PubSub
 	}
-	return false
+	m := r.routes.table.Load().masters[0]
+	ear, asked := m.ear.Load(), m.peersAsked.Load()
+	return ear.Mode() != coherence.Tracking || m.peers.Load() != 0 ||
+		asked <= ear.Since() || asked < clock.Now()-int64(m.cfg.Bound)
 }

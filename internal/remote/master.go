@@ -45,13 +45,15 @@ type master struct {
 	budget  budget
 	log     *slog.Logger
 
-	life  atomic.Pointer[life]
-	ear   atomic.Pointer[coherence.Listener]
-	clock atomic.Int64 // Unix time of the server minus clock.Now, nanoseconds
-	ping  atomic.Int64 // last round trip, nanoseconds; 0: none yet
-	asked atomic.Int64 // clock.Now when the last question was sent that it answered as the master it is
-	state atomic.Int32
-	fails atomic.Int32 // failures since the last answer
+	life       atomic.Pointer[life]
+	ear        atomic.Pointer[coherence.Listener]
+	clock      atomic.Int64 // Unix time of the server minus clock.Now, nanoseconds
+	ping       atomic.Int64 // last round trip, nanoseconds; 0: none yet
+	peersAsked atomic.Int64 // clock.Now when that was asked
+	asked      atomic.Int64 // clock.Now when the last question was sent that it answered as the master it is
+	peers      atomic.Int64 // nodes that hear by Pub/Sub alone; -1: the server does not say
+	state      atomic.Int32
+	fails      atomic.Int32 // failures since the last answer
 
 	mu     sync.Mutex // orders the changes of state with their log lines, and those of life
 	closed bool       // guarded by mu
@@ -72,6 +74,7 @@ func newMaster(addr string, p plan, cfg *Config, lost func()) *master {
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	m.options.Addr = addr
+	m.peers.Store(-1)
 	m.clock.Store(time.Now().UnixNano() - clock.Now())
 	m.life.Store(m.newLife(nil))
 	m.ear.Store(coherence.Listen(coherence.Config{

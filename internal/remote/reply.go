@@ -56,6 +56,8 @@ func newsOf(ctx context.Context, err error) news {
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
 		return answered
+	case errors.Is(err, errReplica), errors.As(err, new(errNoScripts)):
+		return refusing
 	case errors.As(err, &answer):
 		for _, p := range []string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "NOAUTH", "WRONGPASS"} {
 			if strings.HasPrefix(answer.Error(), p) {
@@ -63,8 +65,6 @@ func newsOf(ctx context.Context, err error) news {
 			}
 		}
 		return answered
-	case errors.Is(err, errReplica):
-		return refusing
 	case Over(ctx) != nil, errors.Is(err, redis.ErrClosed), errors.Is(err, errOvertaken), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
 		return none // those that hold the connections will tell
 	case isTimeout(err):
