@@ -23,9 +23,9 @@ func TestOneLoadServesAllItsKeys(t *testing.T) {
 			v, err := cache.GetOrLoad(bg, key, unwanted[int](t))
 			require.NoError(t, err)
 			require.Equal(t, 7, v)
+			inMemory(t, cache, key)
 		}
 		assert.EqualValues(t, 1, cache.Stats().Loads)
-		assert.EqualValues(t, 3, cache.Stats().MemoryHits)
 
 		require.NoError(t, cache.Delete(bg, "id"))
 		_, ok, err := cache.Get(bg, "email")

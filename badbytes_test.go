@@ -107,6 +107,7 @@ func TestBytesThatCannotBeBelievedAreAMissAndOverwritten(t *testing.T) {
 
 // Every bit of a value in Redis is covered: whichever flips, nobody gets
 // anything but what a loader gave.
+// But in the 22 bytes of the token, which scripts rewrite where they stand.
 func TestAFlippedBitIsAMiss(t *testing.T) {
 	t.Parallel()
 	onEveryRedis(t, func(t *testing.T, addr string) {
@@ -115,6 +116,9 @@ func TestAFlippedBitIsAMiss(t *testing.T) {
 		good := []byte(raw.Get(bg, "t:k").Val())
 		cache := newCache(t, open(t, patient(client(t, addr))), tiercache.Options[string]{})
 		for i := range good {
+			if i >= 15 && i < 37 {
+				continue
+			}
 			for _, bit := range []byte{1, 16, 128} {
 				bad := bytes.Clone(good)
 				bad[i] ^= bit

@@ -37,7 +37,7 @@ var keepers = map[string][]string{
 	"github.com/cespare/xxhash/v2":        {"internal/envelope"},
 	"github.com/redis/go-redis/v9":        {".", "internal/coherence", "internal/remote", "internal/redistest", "cachetest"},
 	"testing":                             {"internal/redistest", "cachetest"},
-	"github.com/alicebob/miniredis/v2":    nil,
+	"github.com/alicebob/miniredis/v2":    {"cachetest"},
 	"github.com/stretchr/testify/require": nil,
 }
 

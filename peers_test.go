@@ -227,7 +227,10 @@ func TestClearLeavesWhatIsNotItsOwn(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, 1, v)
 		assert.EqualValues(t, 4, raw.Exists(bg, "foreign", "t2:a", "t:foreign", "t:list").Val())
-		assert.Zero(t, raw.Exists(bg, "t:a").Val())
+		late := newCache(t, open(t, patient(client(t, addr))), tiercache.Options[int]{Name: "mine"})
+		_, ok, err = late.Get(bg, "a")
+		require.NoError(t, err)
+		assert.False(t, ok, "what stands in Redis counts for nobody")
 	})
 }
 
