@@ -209,7 +209,7 @@ func (c *Cache) accepts(out *outcome, hash uint64, key string, began int64, fres
 		return false
 	}
 	for _, g := range out.gens {
-		if s := g.serves(&meta{ear: out.v.ear, epoch: out.v.epoch}, began); s != yes {
+		if !g.holds() {
 			return false
 		}
 	}

@@ -47,14 +47,14 @@ func (e *Engine) resolve(ctx context.Context, tags []*tag) ([]*gen, error) {
 }
 
 // present returns the same generations as they can be compared with now: one that
-// was made while its record was pushed about is read again. False if one of them
+// was made while its record was pushed about, or not heard, is read again. False if one of them
 // is not its tag's any more.
 func (e *Engine) present(ctx context.Context, gens []*gen) ([]*gen, bool) {
 	same := true
 	tags := make([]*tag, len(gens))
 	for i, g := range gens {
 		tags[i] = g.of
-		same = same && g.of.current.Load() == g
+		same = same && (g.local && g.of.current.Load() == g || e.knows(g.of) == g)
 	}
 	if same {
 		return gens, true

@@ -93,6 +93,18 @@ func (g *gen) serves(m *meta, at int64) service {
 	return no
 }
 
+// holds tells whether it is the tag's generation now, as far as is heard. Asked
+// in this order, whatever was pushed before the last PONG counts.
+func (g *gen) holds() bool {
+	if ablate.Out(ablate.TagCompare) {
+		return true
+	}
+	if !g.local && (g.ear == nil || g.epoch != g.ear.Epoch() || g.ear.Fresh(now()) == coherence.No) {
+		return false
+	}
+	return g.of.current.Load() == g
+}
+
 // of returns the tag of that name.
 func (t *tagTable) of(name string) *tag {
 	t.mu.RLock()

@@ -92,3 +92,9 @@ func wrongType(err error) bool {
 	var answer redis.Error
 	return errors.As(err, &answer) && strings.HasPrefix(answer.Error(), "WRONGTYPE")
 }
+
+// forbidden tells that the user may not do that, by itself or in a script.
+func forbidden(err error) bool {
+	text := answer(err)
+	return strings.Contains(text, "NOPERM") || strings.Contains(text, "The user executing the script can't")
+}
