@@ -1,10 +1,13 @@
 package tiercache_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,7 +34,7 @@ func hear(t *testing.T, nodes ...*tiercache.Tiers) {
 					return false
 				}
 			}
-			return h.Mode == "memory" || h.Connected
+			return h.Mode == "memory" || len(h.Masters) > 0
 		})
 	}
 }
@@ -71,6 +74,53 @@ func commands(t *testing.T, s *redistest.Server, name string) (calls int) {
 	line, _, _ := strings.Cut(strings.TrimPrefix(field(info, "cmdstat_"+name+":"), "calls="), ",")
 	calls, _ = strconv.Atoi(line)
 	return calls
+}
+
+// spy counts the commands that clients send, and not those of scripts.
+type spy struct {
+	mu   sync.Mutex // guards seen
+	seen []string
+}
+
+// spyOn returns when the server tells all that it is asked.
+func spyOn(t *testing.T, s *redistest.Server) *spy {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.Addr())
+	require.NoError(t, err)
+	_, err = conn.Write([]byte("MONITOR\r\n"))
+	require.NoError(t, err)
+	lines := bufio.NewScanner(conn)
+	require.True(t, lines.Scan())
+	require.Equal(t, "+OK", lines.Text())
+	p := &spy{}
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for lines.Scan() {
+			if !strings.Contains(lines.Text(), " lua] ") {
+				p.mu.Lock()
+				p.seen = append(p.seen, lines.Text())
+				p.mu.Unlock()
+			}
+		}
+	})
+	t.Cleanup(func() { _ = conn.Close(); reading.Wait() })
+	return p
+}
+
+// calls returns the commands so far whose text has all words.
+func (p *spy) calls(words ...string) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+next:
+	for _, line := range p.seen {
+		for _, w := range words {
+			if !strings.Contains(line, w) {
+				continue next
+			}
+		}
+		n++
+	}
+	return n
 }
 
 // What somebody does with another client, and no word of this library.

@@ -12,7 +12,7 @@ import (
 
 // faultOf makes the fault of a name, nil if this topology does not have it.
 func faultOf(name string, top *topology) *cachetest.Fault {
-	f := &cachetest.Fault{Name: name, Rest: 1500 * time.Millisecond}
+	f := &cachetest.Fault{Name: name, Rest: 2500 * time.Millisecond}
 	n := -1 // how often it was injected, less one
 	inject := func(do func(ctx context.Context)) {
 		f.Inject = func(ctx context.Context) { n++; do(ctx) }

@@ -53,6 +53,10 @@ func (to target) covers(rows int) []int {
 // ofGroup tells whether a tag or a Mutate is of the row's group.
 func (to target) ofGroup() bool { return to.variant%2 == 1 }
 
+// unmarked tells whether a Mutate may commit without a mark; such a one must not
+// crash.
+func (to target) unmarked() bool { return to.variant%8 >= 6 }
+
 // tiersNode is the library.
 type tiersNode struct {
 	tiers  *tiercache.Tiers
@@ -73,6 +77,7 @@ func newTiersNode(tiers *tiercache.Tiers, cfg ConsistencyConfig) (*tiersNode, er
 		Name:      "consistency",
 		KeyPrefix: cfg.KeyPrefix,
 		TTL:       cfg.TTL,
+		Tags:      func(r record) []string { return []string{n.groupTag(r.Row)} },
 	})
 	return n, err
 }
@@ -97,6 +102,10 @@ func (n *tiersNode) key(row int) string {
 	return n.prefix + "g" + strconv.Itoa(group(row)) + ":" + strconv.Itoa(row)
 }
 
+// The tag of a row is given with each call, that of its group is the value's own.
+func (n *tiersNode) rowTag(row int) string   { return n.prefix + "row:" + strconv.Itoa(row) }
+func (n *tiersNode) groupTag(row int) string { return n.prefix + "group:" + strconv.Itoa(group(row)) }
+
 func (n *tiersNode) get(ctx context.Context, row int) (int64, bool, error) {
 	r, ok, err := n.cache.Get(ctx, n.key(row))
 	if err != nil || !ok {
@@ -109,7 +118,7 @@ func (n *tiersNode) getOrLoad(ctx context.Context, row int, load func(context.Co
 	r, err := n.cache.GetOrLoad(ctx, n.key(row), func(ctx context.Context) (record, error) {
 		v, err := load(ctx)
 		return record{row, v}, err
-	})
+	}, tiercache.WithTags(n.rowTag(row)))
 	if err != nil {
 		return 0, err
 	}
@@ -124,25 +133,15 @@ func (r record) check(row int) error {
 }
 
 func (n *tiersNode) invalidate(ctx context.Context, to target) (bool, error) {
-	switch to.kind {
-	case ByKey:
-		r, err := n.tiers.Invalidate(ctx, tiercache.Key(n.key(to.row)))
-		return r.Queued, err
-	case ByPattern:
-		pattern := n.prefix + "g" + strconv.Itoa(group(to.row)) + ":*"
-		if to.variant%2 == 1 { // not a prefix
-			pattern = n.prefix + "?" + strconv.Itoa(group(to.row)) + ":*"
-		}
-		r, err := n.tiers.Invalidate(ctx, tiercache.Pattern(pattern))
-		return r.Queued, err
-	case ByClear:
-		if to.variant%2 == 1 {
+	if to.kind == ByClear {
+		if to.ofGroup() {
 			return n.clearCache(ctx)
 		}
-		r, err := n.cache.InvalidatePattern(ctx, n.prefix+"*")
+		r, err := n.tiers.Clear(ctx)
 		return r.Queued, err
 	}
-	panic("bug: no such kind of invalidation: " + string(to.kind))
+	r, err := n.tiers.Invalidate(ctx, n.targets(to)...)
+	return r.Queued, err
 }
 
 // clearCache does not say whether it was queued. If nothing is, it was not, or has
@@ -152,15 +151,49 @@ func (n *tiersNode) clearCache(ctx context.Context) (queued bool, err error) {
 	return n.queued() > 0, err
 }
 
-func (n *tiersNode) mutate(context.Context, target, func(context.Context) error) (bool, error) {
-	panic("bug: no Mutate")
+func (n *tiersNode) mutate(ctx context.Context, to target, commit func(context.Context) error) (bool, error) {
+	mutate := n.tiers.Mutate
+	if to.unmarked() {
+		mutate = n.tiers.MutateAnyway
+	}
+	r, err := mutate(ctx, commit, n.targets(to)...)
+	return r.Queued, err
+}
+
+// targets says in one of several ways what a write covers.
+func (n *tiersNode) targets(to target) []tiercache.Target {
+	key := tiercache.Key(n.key(to.row))
+	tag := tiercache.Tag(n.rowTag(to.row))
+	if to.ofGroup() {
+		tag = tiercache.Tag(n.groupTag(to.row))
+	}
+	switch to.kind {
+	case ByKey:
+		return []tiercache.Target{key}
+	case ByTag:
+		return []tiercache.Target{tag}
+	case ByPattern:
+		if to.ofGroup() {
+			return []tiercache.Target{tiercache.Pattern(n.prefix + "g" + strconv.Itoa(group(to.row)) + ":*")}
+		}
+		return []tiercache.Target{tiercache.Pattern(n.prefix + "?" + strconv.Itoa(group(to.row)) + ":*")} // not a prefix
+	case ByMutate:
+		switch {
+		case to.ofGroup():
+			return []tiercache.Target{key, tag}
+		case to.variant%4 == 0:
+			return []tiercache.Target{key}
+		}
+		return []tiercache.Target{tag}
+	}
+	panic("bug: no such kind of invalidation: " + string(to.kind))
 }
 
 func (n *tiersNode) set(ctx context.Context, row int, version int64) error {
-	return n.cache.Set(ctx, n.key(row), record{row, version})
+	return n.cache.Set(ctx, n.key(row), record{row, version}, tiercache.WithTags(n.rowTag(row)))
 }
 
-func (n *tiersNode) can(k Kind) bool { return k != ByTag && k != ByMutate }
+func (n *tiersNode) can(Kind) bool { return true }
 
 func (n *tiersNode) queued() int { return n.tiers.Health().Queued }
 
@@ -172,4 +205,4 @@ func (n *tiersNode) answers() (memory, redis int64) {
 func (n *tiersNode) close() error { return n.tiers.Close() }
 
 // notMarked tells whether a Mutate did nothing because it could not mark.
-func notMarked(error) bool { return false }
+func notMarked(err error) bool { return errors.Is(err, tiercache.ErrNotMarked) }

@@ -23,3 +23,18 @@ func TestNodesInProcessesOfTheirOwnServeNothingStaleWhenOneIsPaused(t *testing.T
 	assert.Positive(t, r.Memory)
 	assert.Positive(t, r.Faults["pause-node"])
 }
+
+func TestACrashBetweenCommitAndInvalidationLeavesNothingStale(t *testing.T) {
+	t.Parallel()
+	processes := &cachetest.Processes{Arg: singleOf(redistest.Start(t))}
+	crash := processes.Crash(0)
+	crash.Rest = time.Second / 2
+	r := cachetest.Consistency(t, cachetest.ConsistencyConfig{
+		Processes: processes,
+		Duration:  3 * time.Second,
+		Bound:     settled,
+		Faults:    []cachetest.Fault{crash},
+	})
+	assert.Positive(t, r.Crashes)
+	assert.Equal(t, int64(r.Faults[crash.Name]), r.Crashes)
+}

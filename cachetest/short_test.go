@@ -27,7 +27,7 @@ func TestASingleRedisServesNothingStale(t *testing.T) {
 				Duration: 3 * time.Second,
 				Bound:    settled,
 			}
-			fault := cachetest.Fault{Name: name, Rest: time.Second / 2}
+			fault := cachetest.Fault{Name: name, Rest: time.Second}
 			switch name {
 			case "kill-connections":
 				fault.Inject = func(ctx context.Context) {

@@ -6,11 +6,14 @@ import (
 	"github.com/tiercache/tiercache"
 )
 
-// settled is when every node has seen the end of what another invalidated.
-const settled = 6 * time.Second
+// settled is the StalenessBound of all nodes.
+const settled = time.Second
 
 // strict is a Config by which memory is never served deaf.
-func strict(cfg tiercache.Config) tiercache.Config { return cfg }
+func strict(cfg tiercache.Config) tiercache.Config { return lenient(cfg, -1) }
 
 // lenient is a Config by which memory is served for d without Redis.
-func lenient(cfg tiercache.Config, d time.Duration) tiercache.Config { return cfg }
+func lenient(cfg tiercache.Config, d time.Duration) tiercache.Config {
+	cfg.StalenessBound, cfg.OutageStaleness = settled, d
+	return cfg
+}

@@ -20,8 +20,8 @@ type station struct {
 	source source
 	told   func(trouble string)
 
-	// crash, if set, is called inside each Mutate after its commit, and may end
-	// the process.
+	// crash, if set, is called inside each marked Mutate after its commit, and may
+	// end the process.
 	crash func(committed rowVersion)
 
 	// alone is held by whoever writes one of the rows that are Set, by row, from
@@ -203,7 +203,7 @@ func (s *station) writeOnce(ctx context.Context, to target) {
 		if err != nil {
 			return err
 		}
-		if to.kind == ByMutate && s.crash != nil {
+		if to.kind == ByMutate && !to.unmarked() && s.crash != nil {
 			s.crash(rowVersion{to.row, version})
 		}
 		covered, err = s.source.versions(to.covers(s.cfg.Rows))

@@ -1,0 +1,115 @@
+package tiercache_test
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tiercache/tiercache"
+	"github.com/tiercache/tiercache/internal/redistest"
+)
+
+// A node hears of its own fills too, and must not take them for another's change.
+
+// fill | its own push: in doubt | the head is read, and is its own | memory hits
+func TestWhatANodeFilledItServesFromMemoryWithoutReadingItAgain(t *testing.T) {
+	t.Parallel()
+	const n = 100
+	fills := map[string]func(c *tiercache.Cache[int], key string) error{
+		"load": func(c *tiercache.Cache[int], key string) error { _, err := c.GetOrLoad(bg, key, value(1)); return err },
+		"Set":  func(c *tiercache.Cache[int], key string) error { return c.Set(bg, key, 1) },
+	}
+	for name, fill := range fills {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t)
+			_, caches := pair(t, s.Addr(), tiercache.Options[int]{})
+			p := spyOn(t, s)
+			for i := range n {
+				require.NoError(t, fill(caches[0], strconv.Itoa(i)))
+			}
+			soon(t, "every head was read once", func() bool { return p.calls(`"getrange" "t:`) >= n })
+			before := p.calls(`"get" "t:`)
+			for i := range n {
+				v, err := caches[0].GetOrLoad(bg, strconv.Itoa(i), unwanted[int](t))
+				require.NoError(t, err)
+				require.Equal(t, 1, v)
+			}
+			// The last ones may still be in doubt here: the answer is on its way.
+			assert.Less(t, p.calls(`"get" "t:`)-before, n/4)
+			assert.Greater(t, caches[0].Stats().MemoryHits, int64(n*3/4))
+			assert.Less(t, p.calls(`"getrange" "t:`), n*3/2, "one look at each")
+			for i := range n {
+				inMemory(t, caches[0], strconv.Itoa(i))
+			}
+		})
+	}
+}
+
+// By Pub/Sub a node hears what it says itself, and nothing of its loads.
+func TestByPubSubALoadIsAMemoryHitAtOnce(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b bubble) {
+		tiers := b.node()
+		cache := newCache(b.T, tiers, tiercache.Options[int]{})
+		hear(b.T, tiers)
+		_, err := cache.GetOrLoad(bg, "k", value(1))
+		require.NoError(b, err)
+		_, err = cache.GetOrLoad(bg, "k", unwanted[int](b.T))
+		require.NoError(b, err)
+		assert.EqualValues(b, 1, cache.Stats().MemoryHits)
+
+		require.NoError(b, cache.Set(bg, "k", 2))
+		assert.Equal(b, 2, inMemory(b.T, cache, "k"))
+	})
+}
+
+func TestAFillOnOneNodeEvictsNoOtherKeyElsewhere(t *testing.T) {
+	t.Parallel()
+	onEveryRedis(t, func(t *testing.T, addr string) {
+		_, caches := pair(t, addr, tiercache.Options[int]{})
+		_, err := caches[1].GetOrLoad(bg, "b", value(1))
+		require.NoError(t, err)
+		inMemory(t, caches[1], "b")
+		for i := range 100 {
+			_, err := caches[0].GetOrLoad(bg, "a"+strconv.Itoa(i), value(i))
+			require.NoError(t, err)
+			require.NoError(t, caches[0].Set(bg, "c"+strconv.Itoa(i), i))
+			before := caches[1].Stats().MemoryHits
+			_, err = caches[1].GetOrLoad(bg, "b", unwanted[int](t))
+			require.NoError(t, err)
+			require.EqualValues(t, before+1, caches[1].Stats().MemoryHits)
+		}
+	})
+}
+
+// fill | another node's DEL | one push for both: the head is not mine any more
+func TestAnothersDeleteRightAfterAFillIsNotTakenForItsEcho(t *testing.T) {
+	t.Parallel()
+	onEveryRedis(t, func(t *testing.T, addr string) {
+		_, caches := pair(t, addr, tiercache.Options[int]{})
+		for i := range 200 {
+			_, err := caches[0].GetOrLoad(bg, "k", value(i))
+			require.NoError(t, err)
+			require.NoError(t, caches[1].Delete(bg, "k"))
+			soon(t, "the delete", func() bool { _, ok, _ := caches[0].Get(bg, "k"); return !ok })
+		}
+	})
+}
+
+// fill | another node's Set: the key stands, with another's token
+func TestAnothersSetRightAfterAFillIsNotTakenForItsEcho(t *testing.T) {
+	t.Parallel()
+	onEveryRedis(t, func(t *testing.T, addr string) {
+		_, caches := pair(t, addr, tiercache.Options[int]{})
+		for i := range 100 {
+			require.NoError(t, caches[0].Set(bg, "k", 2*i))
+			require.NoError(t, caches[1].Set(bg, "k", 2*i+1))
+			soon(t, "the other's value", func() bool { v, _, _ := caches[0].Get(bg, "k"); return v == 2*i+1 })
+			require.Equal(t, 2*i+1, inMemory(t, caches[0], "k"))
+			require.Equal(t, 2*i+1, inMemory(t, caches[1], "k"))
+		}
+	})
+}
