@@ -1,4 +1,4 @@
-.PHONY: help demo serve test test-race test-mini test-examples lint bench fuzz
+.PHONY: help demo serve test test-race test-mini test-examples consistency sensitivity million model lint bench fuzz
 
 STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 FUZZTIME ?= 20s
@@ -26,6 +26,18 @@ test-mini: ## the library on miniredis alone
 
 test-examples: ## the example service, load test and doctor
 	cd examples && go vet ./... && go test -timeout 5m ./...
+
+consistency: ## every fault on one server, Sentinel and a cluster, every read judged: about 11 minutes; ROW=sentinel/failover for one
+	cd cachetest && go test -tags consistency -count=1 -timeout 20m -run 'TestConsistency/$(ROW)'
+
+sensitivity: ## each guard of the protocol taken out: its test must fail
+	tools/sensitivity.sh
+
+million: ## a pattern among a million keys, and GETs meanwhile
+	TIERCACHE_MILLION=1000000 go test -count=1 -run TestAMillionKeys -v ./internal/remote
+
+model: ## the models of the protocol; needs spin and gcc
+	docs/model/run.sh
 
 lint: ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"

@@ -13,14 +13,16 @@
 //
 // # What one GetOrLoad does
 //
-//  1. Memory: if the value is there, has not expired and no invalidation has
-//     voided it, it is returned. No lock beyond the engine's own, no allocation.
+//  1. Memory: if the value is there, has not expired, no invalidation has voided
+//     it, and what this process hears of others' changes is younger than
+//     [Config].StalenessBound, it is returned. No lock beyond the engine's own, no
+//     allocation.
 //  2. Redis: all of this process who ask for the key at the same time share one
 //     GET. A good value goes into memory and is returned. What was written by
 //     another cache, another version or another codec, under another key, to an
 //     earlier life of the server, or was damaged, is a miss.
 //  3. The lease: of all processes one gets the lease of the key, the others wait
-//     for its value. Its holder keeps renewing it while the loader runs; if it is
+//     until they hear of its value. Its holder keeps renewing it while the loader runs; if it is
 //     killed, the lease runs out after 3 seconds and another loads.
 //  4. The loader runs, once for all who wait, on a goroutine of its own. Its
 //     context has the values of the first caller's, ends when nobody waits any
@@ -29,7 +31,31 @@
 //     invalidation deletes leases as it deletes values, so a value that was read
 //     from the source before the invalidation can never be stored after it.
 //
-// With Redis out of use, or none configured, 2, 3 and 5 fall away.
+// With Redis out of use, or none configured, 2, 3 and 5 fall away: memory serves
+// what it has, and what is loaded meanwhile, for [Config].OutageStaleness.
+//
+// # Invalidation
+//
+// After the commit of a change, name what it changed to [Tiers.Invalidate]: a [Key];
+// a [Tag], which voids every value that has it, at the cost of three commands; or a
+// [Pattern], for which Redis is scanned. [Cache.Clear] and [Tiers.Clear] void
+// everything, without a scan. [Tiers.Mutate] runs the change itself, and leaves no
+// old value even if the process dies right after the commit. [Tiers.Expire] makes
+// the next read load without saying that the old value is wrong.
+//
+// What Redis cannot be told is queued, see [Report]: this process does not believe
+// Redis in what it covers, and sends it before it does.
+//
+// # Hearing
+//
+// Redis pushes the name of every key under [Config].Prefix that changes, whoever
+// changed it, to each process (CLIENT TRACKING in broadcasting mode). A process
+// that loses that connection is deaf: it reads Redis and not its memory until it
+// hears again, and then what memory had is void. Where the server refuses tracking,
+// processes tell each other by Pub/Sub what they invalidate, with a count by which
+// a lost message is noticed; what others do with the keys is then not heard. Where
+// that is refused too, or in a cluster without tracking, memory is not served while
+// Redis can be read. [MasterHealth].Hearing says which.
 //
 // # Guarantees
 //
@@ -37,17 +63,20 @@
 //     with Redis reachable one in the fleet at a time.
 //   - Own context: each caller waits on its own context only.
 //   - Read after invalidate: a read in this process that starts after
-//     [Tiers.Invalidate] (or Delete, InvalidatePattern, Clear) returned, whatever
-//     it returned, never sees an older value, unless a later Set put it there.
+//     [Tiers.Invalidate] (or Delete, InvalidatePattern, Clear, Expire, Mutate)
+//     returned, whatever it returned, never sees an older value, unless a later Set
+//     put it there.
+//   - Bounded staleness: nor does a read in another process that starts later than
+//     [Config].StalenessBound after it returned with nothing queued; or than
+//     [Config].OutageStaleness, if that is larger and that process cannot reach Redis
+//     at all. With two live masters of one slot the bound is the deployment's.
+//   - Nothing old comes back: a server that restarted from an old snapshot, or a
+//     promoted replica, serves nothing that was stored before.
 //   - Absent is an answer: [ErrNotFound] is cached for Options.NegativeTTL, other
 //     errors never are. An insert must invalidate its own key.
 //   - Bad bytes are a miss, counted and overwritten; never a panic.
 //   - Nothing leaks: after Close no goroutine is left, and everything returns
 //     [ErrClosed].
-//
-// What is not guaranteed: other processes are not told of an invalidation. They
-// read it from Redis when what they have in memory expires, at the latest 5
-// seconds later; with Redis no value stays in memory for longer.
 //
 // # Concurrency
 //
@@ -68,6 +97,7 @@
 //
 // # Testing
 //
-// Tiers without Redis need nothing; with miniredis both tiers are there. Timers
-// are the standard library's, so both run in a testing/synctest bubble.
+// Package cachetest gives a test Tiers of its own, and a checker that judges every
+// read of several nodes. Tiers without Redis need nothing. Timers are the standard
+// library's, so everything runs in a testing/synctest bubble.
 package tiercache
