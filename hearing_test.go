@@ -123,6 +123,19 @@ next:
 	return n
 }
 
+// changes is how many commands were sent so far that are not a heartbeat's.
+func (p *spy) changes(t *testing.T, s *redistest.Server) (n int) {
+	t.Helper()
+	before := p.calls("the end")
+	require.NoError(t, s.Client().Do(bg, "echo", "the end").Err())
+	soon(t, "the end", func() bool { return p.calls("the end") > before })
+	n = p.calls() - p.calls("the end")
+	for _, other := range []string{`"ping"`, `"info"`, `"time"`, `"hello"`, `"client"`, `"INFO"`} {
+		n -= p.calls(other)
+	}
+	return n
+}
+
 // What somebody does with another client, and no word of this library.
 var strangers = map[string]func(c *redis.Client) error{
 	"DEL":     func(c *redis.Client) error { return c.Del(bg, "t:k").Err() },
