@@ -228,7 +228,7 @@ func (m *master) watch(ctx context.Context, lost func()) {
 		}
 		switch {
 		case !m.is(down):
-			wait = m.cfg.Bound / 4
+			wait = min(m.cfg.Bound/4, time.Second)
 			if m.is(returning) {
 				wait = min(wait, holdGlance)
 			}
