@@ -26,9 +26,8 @@ type bubble struct {
 	away *atomic.Bool // nobody is let in
 }
 
-// leave ends all connections, and lets in none until come.
+// leave ends all connections, and lets in none.
 func (b bubble) leave() { b.away.Store(true); b.mini.Close() }
-func (b bubble) come()  { b.away.Store(false) }
 
 func inBubble(t *testing.T, test func(b bubble)) {
 	t.Helper()
