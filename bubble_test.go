@@ -2,7 +2,9 @@ package tiercache_test
 
 import (
 	"context"
+	"errors"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,7 +23,11 @@ import (
 type bubble struct {
 	*testing.T
 	mini *miniredis.Miniredis
+	away *atomic.Bool // nobody is let in
 }
+
+// leave ends all connections, and lets in none.
+func (b bubble) leave() { b.away.Store(true); b.mini.Close() }
 
 func inBubble(t *testing.T, test func(b bubble)) {
 	t.Helper()
@@ -29,18 +35,25 @@ func inBubble(t *testing.T, test func(b bubble)) {
 		m := miniredis.NewMiniRedis()
 		m.ClockTTL(true)
 		t.Cleanup(m.Close)
-		test(bubble{t, m})
+		test(bubble{t, m, new(atomic.Bool)})
 	})
 }
 
 // node is one more process.
-func (b bubble) node() *tiercache.Tiers {
+func (b bubble) node() *tiercache.Tiers { return open(b.T, patient(b.client())) }
+
+func (b bubble) client() *redis.Client {
 	c := redis.NewClient(&redis.Options{
-		Dialer:                   func(context.Context, string, string) (net.Conn, error) { return b.mini.Dial() },
+		Dialer: func(context.Context, string, string) (net.Conn, error) {
+			if b.away.Load() {
+				return nil, errors.New("connection refused")
+			}
+			return b.mini.Dial()
+		},
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	b.Cleanup(func() { _ = c.Close() })
-	return open(b.T, patient(c))
+	return c
 }
 
 func (b bubble) cache(opts tiercache.Options[int]) *tiercache.Cache[int] {

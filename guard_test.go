@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -43,10 +44,26 @@ type world struct {
 	cache *tiercache.Cache[int]
 }
 
-func newWorld(t *testing.T) world {
-	w := &wire{addr: miniredis.RunT(t).Addr()}
-	tiers := w.tiers(t)
+func newWorld(t *testing.T) world { return worldAt(t, miniredis.RunT(t).Addr()) }
+
+func worldAt(t *testing.T, addr string) world {
+	w := &wire{addr: addr}
+	c := redis.NewClient(w.options())
+	t.Cleanup(func() { _ = c.Close() })
+	cfg := patient(c)
+	cfg.StalenessBound = 4 * time.Second // see deafen
+	tiers := open(t, cfg)
+	hear(t, tiers)
 	return world{w, tiers, newCache(t, tiers, tiercache.Options[int]{})}
+}
+
+// deafen holds up what the node hears, as a slow network might. Memory is served
+// until the bound is over; nothing that is said meanwhile, of the node's own doing
+// either, comes to the help of a guard that is missing.
+func (w world) deafen(t *testing.T) {
+	pong := w.w.holdReply("ping")
+	pong.wait()
+	t.Cleanup(pong.release) // before Close, which waits for the reader
 }
 
 func forEachInvalidation(t *testing.T, test func(t *testing.T, w world, invalidate func() error)) {
@@ -81,6 +98,7 @@ func TestAReadThatBeganBeforeAnInvalidationDoesNotReachMemory(t *testing.T) {
 	t.Parallel()
 	forEachInvalidation(t, func(t *testing.T, w world, invalidate func() error) {
 		w.fromRedisOnly(t, 1)
+		w.deafen(t)
 		get := w.w.holdReply("get", "t:k:1")
 		read := make(chan int, 1)
 		go func() { v, _, _ := w.cache.Get(bg, "k:1"); read <- v }()
@@ -92,11 +110,67 @@ func TestAReadThatBeganBeforeAnInvalidationDoesNotReachMemory(t *testing.T) {
 	})
 }
 
+// reader: GET old | another node: DEL | push | reader: memory = old
+func TestAReadThatBeganBeforeAPushDoesNotReachMemory(t *testing.T) {
+	t.Parallel()
+	onEveryRedis(t, func(t *testing.T, addr string) {
+		w := worldAt(t, addr)
+		other := newCache(t, open(t, patient(client(t, addr))), tiercache.Options[int]{})
+		heard := w.probe(t, other)
+		_, err := other.GetOrLoad(bg, "k:1", value(1))
+		require.NoError(t, err)
+		get := w.w.holdReply("get", "t:k:1")
+		read := make(chan int, 1)
+		go func() { v, _, _ := w.cache.Get(bg, "k:1"); read <- v }()
+		get.wait()
+		require.NoError(t, other.Delete(bg, "k:1"))
+		heard()
+		get.release()
+		assert.Equal(t, 1, <-read, "a read that began before may see what was there")
+		w.mustLoad(t, 2)
+	})
+}
+
+// probe returns what waits until the node has heard all that other has said.
+func (w world) probe(t *testing.T, other *tiercache.Cache[int]) (heard func()) {
+	_, err := other.GetOrLoad(bg, "probe", value(0))
+	require.NoError(t, err)
+	inMemory(t, w.cache, "probe")
+	return func() {
+		t.Helper()
+		require.NoError(t, other.Delete(bg, "probe"))
+		soon(t, "the probe is gone", func() bool { _, ok, _ := w.cache.Get(bg, "probe"); return !ok })
+	}
+}
+
+// reader: GET value, GET record of its tag | another node: the tag gets another
+// nonce | push | reader: keeps the old record, and the value under it
+func TestATagsRecordThatWasReadBeforeAPushIsNotKept(t *testing.T) {
+	t.Parallel()
+	onEveryRedis(t, func(t *testing.T, addr string) {
+		w := worldAt(t, addr)
+		node := open(t, patient(client(t, addr)))
+		other := newCache(t, node, tiercache.Options[int]{})
+		heard := w.probe(t, other)
+		store(t, other, "k:1", value(1), tiercache.WithTags("red"))
+		get := w.w.holdReply("get", "t:~t:red")
+		read := make(chan int, 1)
+		go func() { v, _, _ := w.cache.Get(bg, "k:1"); read <- v }()
+		get.wait()
+		void(t, node, "red")
+		heard()
+		get.release()
+		assert.Equal(t, 1, <-read, "a read that began before may see what was there")
+		w.mustLoad(t, 2)
+	})
+}
+
 // local pass | reader: GET old, memory = old | UNLINK | second pass, returns
 func TestAReadBetweenTheLocalPassAndRedisDoesNotStayInMemory(t *testing.T) {
 	t.Parallel()
 	forEachInvalidation(t, func(t *testing.T, w world, invalidate func() error) {
 		w.fromRedisOnly(t, 1)
+		w.deafen(t)
 		unlink := w.w.holdRequest(removal...)
 		done := make(chan error, 1)
 		go func() { done <- invalidate() }()

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -268,6 +269,45 @@ func TestANodeWhoseConnectionIsKilledServesNothingOldBeyondTheBound(t *testing.T
 			require.Less(t, began.Sub(deleted), bound, "round %d", i)
 		}
 		hear(t, tiers)
+	}
+}
+
+// old in memory | the connection is lost | DEL | the connection is there again |
+// first read of the key since
+func TestWhatMemoryHeldBeforeHearingWasLostIsVoidWhenItIsRegained(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	raw := s.Client()
+	log := &records{}
+	cfg := patient(client(t, s.Addr()))
+	cfg.Logger = slog.New(log)
+	tiers := open(t, cfg)
+	cache := newCache(t, tiers, tiercache.Options[int]{})
+	regained := func() (n int) {
+		log.mu.Lock()
+		defer log.mu.Unlock()
+		for _, r := range log.all {
+			r.Attrs(func(a slog.Attr) bool {
+				if a.Key == "mode" && a.Value.String() == "tracking" {
+					n++
+				}
+				return true
+			})
+		}
+		return n
+	}
+	for i := range 5 {
+		hear(t, tiers)
+		require.Equal(t, i+1, regained())
+		store(t, cache, "k", value(i))
+		inMemory(t, cache, "k")
+		require.Positive(t, raw.ClientKillByFilter(bg, "TYPE", "pubsub").Val())
+		require.NoError(t, raw.Del(bg, "t:k").Err())
+		soon(t, "the connection is there again", func() bool { return regained() == i+2 })
+		hear(t, tiers)
+		_, ok, err := cache.Get(bg, "k")
+		require.NoError(t, err)
+		require.False(t, ok, "what was deleted while nobody listened")
 	}
 }
 

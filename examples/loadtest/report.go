@@ -81,6 +81,7 @@ func (f figures) print(w io.Writer) {
 	row("answered from Redis, %", "%.2f", nil, f.cold.share(f.cold.counted.Cache.RedisHits), f.warm.share(f.warm.counted.Cache.RedisHits), "")
 	row("hit rate, %", "%.2f", nil, f.cold.hitRate(), f.warm.hitRate(), "")
 	row("cache errors", "%d", nil, f.cold.counted.Cache.Errors, f.warm.counted.Cache.Errors, "")
+	row("hears of others' changes by", "%s", nil, f.cold.counted.Hearing, f.warm.counted.Hearing, "")
 	t.Flush()
 	if !f.before.steady() {
 		fmt.Fprintln(w, "\nWithout the cache a queue built up: the times before are too long. Is the machine busy with something else?")

@@ -65,13 +65,23 @@ func start(t *testing.T, data string, args ...string) serving {
 
 func call(t *testing.T, method, url, token, body string, into any) {
 	t.Helper()
+	send(t, http.StatusOK, method, url, token, body, into)
+}
+
+func post(t *testing.T, url, token, body string, into any) {
+	t.Helper()
+	send(t, http.StatusCreated, "POST", url, token, body, into)
+}
+
+func send(t *testing.T, status int, method, url, token, body string, into any) {
+	t.Helper()
 	req, err := http.NewRequest(method, url, bytes.NewReader([]byte(body)))
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	defer resp.Body.Close()
-	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.Equal(t, status, resp.StatusCode)
 	require.NoError(t, json.NewDecoder(resp.Body).Decode(into))
 }
 

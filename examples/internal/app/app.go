@@ -46,12 +46,16 @@ type source interface {
 	Inquiries(ctx context.Context, v store.Viewer, f store.Filter) (store.InquiryPage, error)
 	Workload(ctx context.Context, name string) (store.Workload, error)
 
-	UserChanged(ctx context.Context, before, after store.User) error
+	// ChangeUser runs write, which changes the user of the claims, and his e-mail
+	// to newEmail if that is not nil. Its error is write's.
+	ChangeUser(ctx context.Context, who auth.Claims, newEmail *string, write func(context.Context) error) error
+	// InquiryCreated is called after the commit.
 	InquiryCreated(ctx context.Context, q store.Inquiry) error
 
 	Counts() counts
 	Health() tiercache.Health
 	Clear(ctx context.Context) error
+	ClearMatching(ctx context.Context, pattern string) (removed int64, err error)
 }
 
 // errOutdated: the account no longer is what the token says.
@@ -109,23 +113,9 @@ const (
 	tellTimeout = 2 * time.Second
 )
 
-// change runs a write and then tells the source of it. Both outlive the
-// request: a client that hangs up after the commit must not keep the
-// invalidation from happening, and a commit whose outcome is unknown is told of
-// too, for a needless invalidation costs one load and a missing one shows stale
-// data. write returns what to tell, or nil if certainly nothing has changed.
-func (a *App) change(r *http.Request, write func(ctx context.Context) (tell func(context.Context) error, err error)) error {
-	detached := context.WithoutCancel(r.Context())
-	ctx, cancel := context.WithTimeout(detached, dbTimeout)
-	defer cancel()
-	tell, err := write(ctx)
-	if tell != nil {
-		ctx, cancel := context.WithTimeout(detached, tellTimeout)
-		defer cancel()
-		if terr := tell(ctx); terr != nil {
-			// The change is made; failing the request would only have it made twice.
-			a.log.Error("invalidation failed", "path", r.URL.Path, "err", terr)
-		}
-	}
-	return err
+// detached is the context of a change and of what is told of it: both outlive the
+// request. A client that hangs up after the commit must not keep the invalidation
+// from happening.
+func detached(r *http.Request, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(r.Context()), limit)
 }

@@ -40,13 +40,14 @@ func newCached(db *store.Store, tiers *tiercache.Tiers) (*cached, error) {
 	unknown := func(err error) bool { return errors.Is(err, store.ErrNotFound) }
 	var errs [4]error
 	c.profiles, errs[0] = tiercache.New(tiers, tiercache.Options[store.Profile]{
-		Name: "profiles", KeyPrefix: "user:", TTL: profileTTL, NotFound: unknown})
+		Name: "profiles", KeyPrefix: "user:", TTL: profileTTL, NotFound: unknown, Tags: profileTags})
 	c.users, errs[1] = tiercache.New(tiers, tiercache.Options[store.UserList]{
 		Name: "users", KeyPrefix: "users:", TTL: usersTTL})
 	c.inquiries, errs[2] = tiercache.New(tiers, tiercache.Options[store.InquiryPage]{
 		Name: "inquiries", KeyPrefix: "inquiries:", TTL: inquiriesTTL, LoadTimeout: workloadTimeout})
 	c.workloads, errs[3] = tiercache.New(tiers, tiercache.Options[store.Workload]{
-		Name: "workloads", KeyPrefix: "analytics:workload:", TTL: workloadTTL, LoadTimeout: workloadTimeout})
+		Name: "workloads", KeyPrefix: "analytics:workload:", TTL: workloadTTL, LoadTimeout: workloadTimeout,
+		Tags: func(store.Workload) []string { return []string{everyInquiry} }})
 	return c, errors.Join(errs[:]...)
 }
 
@@ -87,10 +88,12 @@ func (c *cached) Users(ctx context.Context, role store.Role) (store.UserList, er
 }
 
 // Inquiries has the viewer's role and id in the key: nobody's list is ever
-// found by somebody else, nor by himself in another role.
+// found by somebody else, nor by himself in another role. An empty page would
+// not say whose it is, so the tag is given with the call and not made of the value.
 func (c *cached) Inquiries(ctx context.Context, v store.Viewer, f store.Filter) (store.InquiryPage, error) {
 	key := keys.Inquiries(string(v.Role), strconv.FormatInt(v.ID, 10), filters(f))
-	return c.inquiries.GetOrLoad(ctx, key, func(ctx context.Context) (store.InquiryPage, error) { return c.db.Inquiries(ctx, v, f) })
+	return c.inquiries.GetOrLoad(ctx, key, func(ctx context.Context) (store.InquiryPage, error) { return c.db.Inquiries(ctx, v, f) },
+		tiercache.WithTags(listTag(v)))
 }
 
 // filters leaves out what does not filter, so that ?page=1 and nothing are one entry.
@@ -112,47 +115,6 @@ func filters(f store.Filter) keys.Filters {
 
 func (c *cached) Workload(ctx context.Context, name string) (store.Workload, error) {
 	return c.workloads.GetOrLoad(ctx, keys.Workload(name), func(ctx context.Context) (store.Workload, error) { return c.db.Workload(ctx, name) })
-}
-
-// UserChanged clears the user's keys, under the old and the new e-mail (which
-// may have been somebody else's before), and the lists that show him.
-func (c *cached) UserChanged(ctx context.Context, before, after store.User) error {
-	_, err := c.tiers.Invalidate(ctx,
-		tiercache.Key(keys.User(strconv.FormatInt(after.ID, 10))),
-		tiercache.Key(keys.UserByEmail(before.Email)),
-		tiercache.Key(keys.UserByEmail(after.Email)),
-		tiercache.Key(keys.UsersAll()),
-		tiercache.Key(keys.UsersByRole(string(after.Role))),
-	)
-	return err
-}
-
-// InquiryCreated clears what counts or lists the new inquiry: the lists of who
-// asked, of the agent it went to and of those who see everything; the two
-// people's profiles, by id and e-mail; and the analytics, whose every range
-// ends now. Everybody else's entries stay.
-func (c *cached) InquiryCreated(ctx context.Context, q store.Inquiry) error {
-	user, agent := strconv.FormatInt(q.UserID, 10), strconv.FormatInt(q.AgentID, 10)
-	targets := []tiercache.Target{
-		tiercache.Pattern(keys.InquiriesOf(string(store.RoleUser), user)),
-		tiercache.Pattern(keys.InquiriesOf(string(store.RoleAgent), agent)),
-		tiercache.Pattern(keys.InquiriesOfRole(string(store.RoleAdmin))),
-		tiercache.Pattern(keys.InquiriesOfRole(string(store.RoleSuperuser))),
-		tiercache.Key(keys.User(user)),
-		tiercache.Key(keys.User(agent)),
-	}
-	for name := range store.Ranges {
-		targets = append(targets, tiercache.Key(keys.Workload(name)))
-	}
-	emails, lookup := c.db.Emails(ctx, q.UserID, q.AgentID)
-	for _, email := range emails {
-		targets = append(targets, tiercache.Key(keys.UserByEmail(email)))
-	}
-	if lookup != nil { // rather too many than a stale one
-		targets = append(targets, tiercache.Pattern(keys.UserByEmailPattern()))
-	}
-	_, err := c.tiers.Invalidate(ctx, targets...)
-	return errors.Join(lookup, err)
 }
 
 func (c *cached) Health() tiercache.Health { return c.tiers.Health() }

@@ -2,13 +2,16 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tiercache/tiercache/examples/internal/auth"
 	"github.com/tiercache/tiercache/examples/internal/store"
 	"github.com/tiercache/tiercache/keys"
 )
@@ -20,6 +23,15 @@ func TestAProfileIsCachedUnderBothOfItsKeys(t *testing.T) {
 	get[store.Profile](i, "/api/users/me", user)
 	assert.True(t, i.redis.Exists("test:"+keys.User(strconv.FormatInt(user.ID, 10))), i.redis.Keys())
 	assert.True(t, i.redis.Exists("test:"+keys.UserByEmail(user.Email)), i.redis.Keys())
+}
+
+// profile tells whether a profile, or the absence of one, is cached under the key. A
+// voided one may still stand in Redis, so it is the library that is asked.
+func (i *instance) profile(key string) bool {
+	i.t.Helper()
+	_, ok, err := i.app.source.(*cached).profiles.Get(context.Background(), key)
+	require.NoError(i.t, err)
+	return ok
 }
 
 func TestAChangedNameShowsAtOnceWhereverItIsShown(t *testing.T) {
@@ -68,12 +80,12 @@ func TestAChangedEmailClearsBothAddressesAndOutdatesTheToken(t *testing.T) {
 	s := want[session](i, http.StatusOK, "PATCH", "/api/users/me", user.token, map[string]string{"email": "Moved@Example.com"})
 	require.NotEmpty(t, s.Token)
 	for _, key := range []string{keys.User(strconv.FormatInt(user.ID, 10)), keys.UserByEmail(user.Email), keys.UserByEmail("moved@example.com")} {
-		assert.False(t, i.redis.Exists("test:"+key), key)
+		assert.False(t, i.profile(key), key)
 	}
 	// In either order, so that whichever comes first cannot spoil it for the other.
 	for range 2 {
 		want[map[string]string](i, http.StatusUnauthorized, "GET", "/api/users/me", user.token, nil)
-		assert.False(t, i.redis.Exists("test:"+keys.UserByEmail(user.Email)), "an outdated token caches nothing under the old address")
+		assert.False(t, i.profile(keys.UserByEmail(user.Email)), "an outdated token caches nothing under the old address")
 		assert.Equal(t, "moved@example.com", get[store.Profile](i, "/api/users/me", who{token: s.Token}).Email)
 	}
 	// The address is free, and its next owner is not shown the last one's profile.
@@ -122,7 +134,8 @@ func TestANewInquiryShowsAtOnceAndClearsNoOthersEntries(t *testing.T) {
 
 	for _, p := range all {
 		changed := p.ID == user.ID || p.ID == made.AgentID
-		assert.Equal(t, !changed, i.redis.Exists("test:"+keys.UserByEmail(p.Email)), "%s by e-mail", p.Email)
+		assert.Equal(t, !changed, i.profile(keys.User(strconv.FormatInt(p.ID, 10))), "%s by id", p.Email)
+		assert.Equal(t, !changed, i.profile(keys.UserByEmail(p.Email)), "%s by e-mail", p.Email)
 	}
 
 	// Untouched: another user, the other agents, the users' list.
@@ -160,6 +173,61 @@ func TestANewInquiryShowsAtOnceAndClearsNoOthersEntries(t *testing.T) {
 			assert.Equal(t, before[a.ID]+1, get[store.Profile](i, "/api/users/me", a).Assigned.Total)
 		}
 	}
+}
+
+func TestANewNameLeavesTheListsOfInquiriesAlone(t *testing.T) {
+	t.Parallel()
+	i := service(t)
+	user := i.who(store.RoleUser, 1)
+	read := func() {
+		get[store.InquiryPage](i, "/api/inquiries", user)
+		get[store.InquiryPage](i, "/api/inquiries?status=open", user)
+		get[store.Workload](i, "/api/analytics/workload?range=7d", i.who(store.RoleAdmin, 1))
+	}
+	read()
+	want[session](i, http.StatusOK, "PATCH", "/api/users/me", user.token, map[string]string{"name": "New"})
+	assert.Zero(t, i.queries(read))
+}
+
+// An absence has no tags made of a value, so a new address is named by its key.
+func TestAnAddressThatWasNobodysIsSomebodysAtOnce(t *testing.T) {
+	t.Parallel()
+	i := service(t)
+	token, _ := i.signer.Sign(store.User{ID: 1_000_000, Email: "free@example.com", Role: store.RoleUser})
+	want[map[string]string](i, http.StatusUnauthorized, "GET", "/api/users/me", token, nil)
+	asked := errors.New("the source was asked")
+	absence := func() error {
+		_, err := i.app.source.(*cached).profiles.GetOrLoad(context.Background(), keys.UserByEmail("free@example.com"),
+			func(context.Context) (store.Profile, error) { return store.Profile{}, asked })
+		return err
+	}
+	require.ErrorIs(t, absence(), store.ErrNotFound, "it is cached that there is nobody")
+	want[session](i, http.StatusOK, "PATCH", "/api/users/me", i.who(store.RoleUser, 1).token, map[string]string{"email": "free@example.com"})
+	require.ErrorIs(t, absence(), asked)
+}
+
+// While the change is under way its marker stands, so that a process that dies
+// then leaves nothing behind that an invalidation would have to void.
+func TestWhatIsReadDuringAChangeOfAUserIsNotKept(t *testing.T) {
+	t.Parallel()
+	i := service(t)
+	user := i.who(store.RoleUser, 1)
+	claims := auth.Claims{ID: user.ID, Email: user.Email, Role: user.Role}
+	email := "during@example.com"
+	read := func() { get[store.Profile](i, "/api/users/me", user) }
+	read()
+	require.NoError(t, i.app.source.ChangeUser(context.Background(), claims, &email, func(context.Context) error {
+		for range 2 {
+			assert.NotZero(t, i.queries(read))
+		}
+		assert.False(t, i.profile(keys.User(strconv.FormatInt(user.ID, 10))))
+		return nil
+	}))
+	assert.NotZero(t, i.queries(read))
+	require.Eventually(t, func() bool { return i.queries(read) == 0 }, 10*time.Second, time.Millisecond, "it is kept again")
+	failed := errors.New("failed")
+	require.ErrorIs(t, i.app.source.ChangeUser(context.Background(), claims, nil, func(context.Context) error { return failed }), failed)
+	assert.NotZero(t, i.queries(read), "what a failed change did is not known")
 }
 
 func TestAClientThatHangsUpDoesNotKeepAChangeFromShowing(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 type Counters struct {
 	Database store.Counters `json:"database"`
 	Cache    counts         `json:"cache"`
+	Hearing  string         `json:"hearing"` // how the server hears of others' changes; empty: it does not need to
 }
 
 // Sub takes earlier counters off, so that what is left happened since.
@@ -21,5 +22,9 @@ func (c *Counters) Sub(earlier Counters) {
 }
 
 func (a *App) counters(w http.ResponseWriter, _ *http.Request) error {
-	return respond(w, http.StatusOK, Counters{Database: a.store.Counters(), Cache: a.source.Counts()})
+	c := Counters{Database: a.store.Counters(), Cache: a.source.Counts()}
+	if masters := a.source.Health().Masters; len(masters) > 0 {
+		c.Hearing = masters[0].Hearing // FromEnv makes clients of one master
+	}
+	return respond(w, http.StatusOK, c)
 }

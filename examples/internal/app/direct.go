@@ -27,8 +27,12 @@ func current(p store.Profile, who auth.Claims) (store.Profile, error) {
 	return p, nil
 }
 
-func (direct) UserChanged(context.Context, store.User, store.User) error { return nil }
-func (direct) InquiryCreated(context.Context, store.Inquiry) error       { return nil }
-func (direct) Counts() counts                                            { return counts{} }
-func (direct) Health() tiercache.Health                                  { return tiercache.Health{Mode: "off"} }
-func (direct) Clear(context.Context) error                               { return nil }
+func (direct) ChangeUser(ctx context.Context, _ auth.Claims, _ *string, write func(context.Context) error) error {
+	return write(ctx)
+}
+
+func (direct) InquiryCreated(context.Context, store.Inquiry) error            { return nil }
+func (direct) Counts() counts                                                 { return counts{} }
+func (direct) Health() tiercache.Health                                       { return tiercache.Health{Mode: "off"} }
+func (direct) Clear(context.Context) error                                    { return nil }
+func (direct) ClearMatching(context.Context, string) (removed int64, _ error) { return 0, nil }

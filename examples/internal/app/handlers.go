@@ -84,12 +84,11 @@ func (a *App) patchMe(w http.ResponseWriter, r *http.Request, who auth.Claims) e
 		body.Email = &address
 	}
 	var before, after store.User
-	err := a.change(r, func(ctx context.Context) (tell func(context.Context) error, err error) {
+	ctx, cancel := detached(r, dbTimeout)
+	defer cancel()
+	err := a.source.ChangeUser(ctx, who, body.Email, func(ctx context.Context) (err error) {
 		before, after, err = a.store.UpdateUser(ctx, who.ID, body.Name, body.Email)
-		if after.ID == 0 || errors.Is(err, store.ErrEmailTaken) {
-			return nil, err
-		}
-		return func(ctx context.Context) error { return a.source.UserChanged(ctx, before, after) }, err
+		return err
 	})
 	if err != nil {
 		return err
@@ -146,14 +145,17 @@ func (a *App) postInquiry(w http.ResponseWriter, r *http.Request, who auth.Claim
 	if err := text("subject", body.Subject, maxSubject); err != nil {
 		return err
 	}
-	var made store.Inquiry
-	err := a.change(r, func(ctx context.Context) (tell func(context.Context) error, err error) {
-		made, err = a.store.CreateInquiry(ctx, who.ID, body.Category, body.Priority, body.Subject)
-		if made.AgentID == 0 { // failed before anything was written
-			return nil, err
+	ctx, cancel := detached(r, dbTimeout)
+	defer cancel()
+	made, err := a.store.CreateInquiry(ctx, who.ID, body.Category, body.Priority, body.Subject)
+	if made.AgentID != 0 { // also if it failed while it committed: that may have happened
+		tell, cancel := detached(r, tellTimeout)
+		defer cancel()
+		if terr := a.source.InquiryCreated(tell, made); terr != nil {
+			// The inquiry is there; failing the request would only have it made twice.
+			a.log.Error("invalidation failed", "path", r.URL.Path, "err", terr)
 		}
-		return func(ctx context.Context) error { return a.source.InquiryCreated(ctx, made) }, err
-	})
+	}
 	if err != nil {
 		return err
 	}

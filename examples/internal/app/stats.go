@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"net/http"
@@ -160,13 +159,30 @@ func recommendation(a *App, c counts, connected bool) string {
 	}
 }
 
-// clearCache drops the cached values of every cache, on every node, and counts from zero.
+// clearCache drops the cached values of every cache, on every node, and counts from
+// zero. With ?pattern= it drops the keys that match, and counts on: for who has
+// changed the database by other means and knows what the keys look like.
 func (a *App) clearCache(w http.ResponseWriter, r *http.Request, who auth.Claims) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), dbTimeout)
-	defer cancel()
-	if err := a.source.Clear(ctx); err != nil {
+	got, err := params(r, "pattern")
+	if err != nil {
 		return err
 	}
-	a.log.Info("cache cleared", "by", who.ID)
-	return respond(w, http.StatusOK, map[string]bool{"cleared": true})
+	ctx, cancel := detached(r, dbTimeout)
+	defer cancel()
+	answer := map[string]any{"cleared": true}
+	if pattern, ok := got["pattern"]; ok {
+		if err := text("pattern", pattern, maxText); err != nil {
+			return err
+		}
+		if pattern[0] == '~' {
+			return badRequest("pattern begins with ~, which is no key's")
+		}
+		if answer["keys"], err = a.source.ClearMatching(ctx, pattern); err != nil {
+			return err
+		}
+	} else if err := a.source.Clear(ctx); err != nil {
+		return err
+	}
+	a.log.Info("cache cleared", "by", who.ID, "pattern", got["pattern"])
+	return respond(w, http.StatusOK, answer)
 }

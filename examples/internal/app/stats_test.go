@@ -3,8 +3,10 @@ package app
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -13,6 +15,7 @@ import (
 	"maps"
 
 	"github.com/tiercache/tiercache/examples/internal/store"
+	"github.com/tiercache/tiercache/keys"
 )
 
 type statsAnswer struct {
@@ -88,6 +91,28 @@ func TestClearingDropsTheValuesAndCountsFromZero(t *testing.T) {
 	s = i.stats()
 	assert.EqualValues(t, 4, s.Cache.Misses)
 	assert.Zero(t, s.Cache.Hits)
+}
+
+func TestAPatternDropsTheKeysThatMatchAndNoOthers(t *testing.T) {
+	t.Parallel()
+	i := service(t)
+	super := i.who(store.RoleSuperuser, 1)
+	users := []who{i.who(store.RoleUser, 1), i.who(store.RoleUser, 2)}
+	lists := func(p who) func() {
+		return func() {
+			get[store.InquiryPage](i, "/api/inquiries", p)
+			get[store.InquiryPage](i, "/api/inquiries?status=open", p)
+		}
+	}
+	lists(users[0])()
+	lists(users[1])()
+	before := i.stats().Cache.Operations
+	pattern := url.QueryEscape(keys.InquiriesOfUser(strconv.FormatInt(users[0].ID, 10)))
+	got := want[map[string]any](i, http.StatusOK, "DELETE", "/api/cache/stats?pattern="+pattern, super.token, nil)
+	assert.Equal(t, map[string]any{"cleared": true, "keys": 2.0}, got)
+	assert.Equal(t, before, i.stats().Cache.Operations, "it counts on")
+	assert.Zero(t, i.queries(lists(users[1])))
+	assert.NotZero(t, i.queries(lists(users[0])))
 }
 
 func TestTheStatusFollowsTheHitRate(t *testing.T) {

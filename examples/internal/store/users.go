@@ -91,17 +91,6 @@ func (s *Store) Users(ctx context.Context, role Role) (UserList, error) {
 	return list, nil
 }
 
-// Emails returns the e-mails of those of the users that exist.
-func (s *Store) Emails(ctx context.Context, a, b int64) ([]string, error) {
-	var emails []string
-	err := s.each(ctx, `SELECT email FROM users WHERE id IN (?, ?)`, []any{a, b}, func(scan func(...any) error) error {
-		var email string
-		defer func() { emails = append(emails, email) }()
-		return scan(&email)
-	})
-	return emails, err
-}
-
 // UpdateUser changes the user's name and e-mail, each only if not nil, and
 // returns him before and after. ErrNotFound, or ErrEmailTaken.
 func (s *Store) UpdateUser(ctx context.Context, id int64, name, email *string) (before, after User, err error) {

@@ -1,0 +1,202 @@
+package tiercache_test
+
+import (
+	"context"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tiercache/tiercache"
+	"github.com/tiercache/tiercache/internal/redistest"
+)
+
+// How old what memory serves may be while Redis is away, and when it is back.
+
+// outOfUse waits until a node has given Redis up.
+func outOfUse(t *testing.T, tiers *tiercache.Tiers) {
+	t.Helper()
+	soon(t, "Redis is out of use", func() bool { return !tiers.Health().Connected })
+}
+
+func TestWithoutOutageStalenessEveryReadInAnOutageLoads(t *testing.T) {
+	t.Parallel()
+	inEveryOutage(t, func(t *testing.T, s *redistest.Server, begin func() func()) {
+		cfg := hasty(client(t, s.Addr()))
+		cfg.OutageStaleness, cfg.StalenessBound = -1, 200*time.Millisecond
+		tiers := open(t, cfg)
+		cache := newCache(t, tiers, tiercache.Options[int]{})
+		hear(t, tiers)
+		_, err := cache.GetOrLoad(bg, "k", value(0))
+		require.NoError(t, err)
+		inMemory(t, cache, "k")
+		end := begin()
+		soon(t, "out of use, and nothing vouches for memory", func() bool {
+			_, _, _ = cache.Get(bg, "other") // somebody has to notice
+			h := tiers.Health()
+			return !h.Connected && !h.Masters[0].Fresh
+		})
+		for v := 1; v < 10; v++ {
+			got, err := cache.GetOrLoad(bg, "k", value(v))
+			require.NoError(t, err)
+			require.Equal(t, v, got)
+		}
+		end()
+		eventuallyConnected(t, tiers)
+	})
+}
+
+// node with a Config of one's own.
+func (b bubble) nodeOf(change func(*tiercache.Config)) *tiercache.Tiers {
+	c := b.client()
+	cfg := patient(c)
+	change(&cfg)
+	return open(b.T, cfg)
+}
+
+func TestMemoryServesForOutageStalenessAndNoLonger(t *testing.T) {
+	t.Parallel()
+	const most = 2 * time.Second
+	inBubble(t, func(b bubble) {
+		tiers := b.nodeOf(func(c *tiercache.Config) { c.OutageStaleness = most })
+		cache := newCache(b.T, tiers, tiercache.Options[int]{})
+		synctest.Wait()
+		_, err := cache.GetOrLoad(bg, "k", value(1))
+		require.NoError(b, err)
+		inMemory(b.T, cache, "k")
+		time.Sleep(300 * time.Millisecond)
+		synctest.Wait()
+		heard := time.Now().Truncate(250 * time.Millisecond) // when the last PONG was asked for
+		b.leave()
+		time.Sleep(time.Second) // it is known by now that it does not answer
+		for time.Since(heard) < most {
+			v, err := cache.GetOrLoad(bg, "k", value(2))
+			require.NoError(b, err)
+			if v == 2 {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		assert.InDelta(b, most, time.Since(heard), float64(260*time.Millisecond))
+		began := time.Now()
+		for v := 2; v == 2; { // an entry of the outage, as long after its load
+			v, err = cache.GetOrLoad(bg, "k", value(3))
+			require.NoError(b, err)
+			if v == 2 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		assert.InDelta(b, most, time.Since(began), float64(5*time.Millisecond))
+	})
+}
+
+// Redis returns | hold-off: hot keys come from memory, the source sees no storm,
+// and nothing old shows, then or later
+func TestAfterAnOutageHotKeysComeFromMemoryUntilRedisIsBelieved(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	tiers := open(t, hasty(client(t, s.Addr())))
+	cache := newCache(t, tiers, tiercache.Options[int]{})
+	hear(t, tiers)
+	const keys = 20
+	var loads atomic.Int64
+	versions := make([]int, keys)
+	read := func() {
+		t.Helper()
+		for i, want := range versions {
+			v, err := cache.GetOrLoad(bg, strconv.Itoa(i), func(context.Context) (int, error) { loads.Add(1); return want, nil })
+			require.NoError(t, err)
+			require.Equal(t, want, v)
+		}
+	}
+	read()
+	require.NoError(t, s.Client().Save(bg).Err())
+	s.Kill()
+	outOfUse(t, tiers)
+	for i := range keys / 2 {
+		versions[i]++
+		require.NoError(t, cache.Delete(bg, strconv.Itoa(i)))
+	}
+	read()
+	s.Restart()
+	loads.Store(0)
+	rounds := 0
+	for ; !tiers.Health().Connected; rounds++ {
+		read()
+	}
+	// Each is loaded once when Redis is believed, which has nothing from before, and
+	// those that were changed once more when it is told.
+	assert.LessOrEqual(t, loads.Load(), int64(3*keys), "memory served, in %d rounds", rounds)
+	assert.Greater(t, rounds, 10)
+	for range 20 {
+		read()
+	}
+	hear(t, tiers)
+	read()
+}
+
+// loaded in the outage | Redis is back, and heard | another node changes it: an
+// UNLINK of what is not there pushes nothing
+func TestWhatWasLoadedInAnOutageIsVoidWhenItIsOver(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := redistest.StartProxy(t, s.Addr())
+	tiers := open(t, hasty(client(t, p.Addr())))
+	cache := newCache(t, tiers, tiercache.Options[int]{})
+	hear(t, tiers)
+	p.Refuse()
+	outOfUse(t, tiers)
+	v, err := cache.GetOrLoad(bg, "k", value(1))
+	require.NoError(t, err)
+	require.Equal(t, 1, v)
+	v, err = cache.GetOrLoad(bg, "k", unwanted[int](t))
+	require.NoError(t, err)
+	require.Equal(t, 1, v, "in the outage it is served")
+	_, err = open(t, patient(client(t, s.Addr()))).Invalidate(bg, tiercache.Key("k"))
+	require.NoError(t, err)
+	p.Pass()
+	eventuallyConnected(t, tiers)
+	hear(t, tiers)
+	v, err = cache.GetOrLoad(bg, "k", value(2))
+	require.NoError(t, err)
+	require.Equal(t, 2, v)
+}
+
+func TestTrustAfterFailoverKeepsWhatASnapshotHasAndTheDefaultDoesNot(t *testing.T) {
+	t.Parallel()
+	for _, trust := range []bool{true, false} {
+		t.Run(strconv.FormatBool(trust), func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t)
+			cfg := hasty(client(t, s.Addr()))
+			cfg.TrustAfterFailover = trust
+			tiers := open(t, cfg)
+			cache := newCache(t, tiers, tiercache.Options[thing]{Tags: thingTags})
+			hear(t, tiers)
+			store(t, cache, "k", tagged(1, "red"))
+			s.Snapshot()
+			s.RestartFromSnapshot()
+			fresh := open(t, cfg)
+			there := newCache(t, fresh, tiercache.Options[thing]{Tags: thingTags})
+			eventuallyConnected(t, tiers)
+			hear(t, tiers, fresh)
+			for _, c := range []*tiercache.Cache[thing]{cache, there} {
+				v, ok, err := c.Get(bg, "k")
+				require.NoError(t, err)
+				require.Equal(t, trust, ok)
+				if trust {
+					require.Equal(t, 1, v.V)
+				}
+			}
+			store(t, cache, "k", tagged(2, "red"))
+			void(t, tiers, "red")
+			_, ok, err := cache.Get(bg, "k")
+			require.NoError(t, err)
+			require.False(t, ok, "the tag works on")
+		})
+	}
+}
