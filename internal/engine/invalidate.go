@@ -314,7 +314,7 @@ func (e *Engine) failed(err error) {
 		return
 	}
 	e.kinds.failed.Add(1)
-	if e.journal.Len() == 0 {
+	if e.journal.Len() == 0 && !errors.Is(err, context.Canceled) {
 		e.log.Warn("tiercache: an invalidation did not reach Redis, and is kept to be sent again", "error", err)
 	}
 }

@@ -107,7 +107,7 @@ type pipeliner interface {
 func (l *life) meet(ctx context.Context, cn pipeliner) (envelope.ID, error) {
 	was := l.self.Load()
 	sent := clock.Now()
-	is, at, peers, err := ask(ctx, cn, l.m.cfg.Prefix, was == nil)
+	is, at, peers, err := ask(ctx, cn, l.m.cfg.Prefix, l.m.cfg.keyAt(l.m), was == nil)
 	if err != nil {
 		if errors.Is(err, errReplica) {
 			l.m.succeed(l, was, nil)
@@ -142,22 +142,31 @@ func raise(v *atomic.Int64, n int64) {
 }
 
 // ask puts all questions in one round trip; the first time also whether scripts may
-// be run: without them nothing could be stored.
-func ask(ctx context.Context, cn pipeliner, prefix string, first bool) (is incarnation, at time.Time, peers int64, err error) {
+// be run: without them nothing could be stored. A key, if one is given, is read to
+// see whether a master serves its slots: one that has just joined its cluster
+// answers everything else.
+func ask(ctx context.Context, cn pipeliner, prefix, key string, first bool) (is incarnation, at time.Time, peers int64, err error) {
 	var server, replication *redis.StringCmd
 	var now *redis.TimeCmd
 	var listening *redis.MapStringIntCmd
 	var script *redis.Cmd
+	var slot *redis.StringCmd
 	_, err = cn.Pipelined(ctx, func(p redis.Pipeliner) error {
 		server, replication, now = p.Info(ctx, "server"), p.Info(ctx, "replication"), p.Time(ctx)
 		listening = coherence.Peers(ctx, p, prefix)
 		if first {
 			script = p.Eval(ctx, "return 1", nil)
 		}
+		if key != "" {
+			slot = p.Get(ctx, key)
+		}
 		return nil
 	})
 	if err != nil && newsOf(ctx, err) != answered {
 		return is, at, 0, err
+	}
+	if slot != nil && newsOf(ctx, slot.Err()) == refusing {
+		return is, at, 0, slot.Err()
 	}
 	if first && script.Err() != nil {
 		return is, at, 0, errNoScripts{script.Err()}

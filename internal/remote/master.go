@@ -24,6 +24,9 @@ const (
 	// invalidations that others could not send meanwhile are to be in first.
 	holdOff    = time.Second
 	holdGlance = 20 * time.Millisecond
+	// steady is how long it has to be in use for its next outage to be a new one:
+	// until then the pauses between probes go on growing.
+	steady = 10 * time.Second
 )
 
 // state of a master. Reads, leases and fills need up; what removes is sent while
@@ -198,7 +201,7 @@ func (m *master) watch(ctx context.Context, lost func()) {
 	defer close(m.done)
 	wait := time.Duration(0)
 	backoff := firstProbe
-	var since int64 // clock.Now when it began to return
+	var since, inUse int64 // clock.Now when it began to return, and when it was in use last
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -207,7 +210,11 @@ func (m *master) watch(ctx context.Context, lost func()) {
 		case <-ctx.Done():
 			return
 		case <-m.wake:
-			backoff = firstProbe
+			if clock.Now()-inUse > int64(steady) {
+				backoff = firstProbe
+			} else {
+				backoff = min(2*backoff, lastProbe)
+			}
 			wait = jittered(backoff)
 			lost()
 			continue
@@ -215,6 +222,7 @@ func (m *master) watch(ctx context.Context, lost func()) {
 		}
 		if m.is(returning) && clock.Now()-since >= int64(holdOff) && m.cfg.Replayed(m.owns) {
 			m.become(returning, up, "tiercache: Redis is in use again")
+			inUse = clock.Now()
 			m.cfg.Restored()
 			wait = 0
 			continue
@@ -239,7 +247,7 @@ func (m *master) watch(ctx context.Context, lost func()) {
 		default:
 			since = clock.Now()
 			m.become(down, returning, "tiercache: Redis answers again")
-			backoff, wait = firstProbe, 0
+			wait = 0
 			m.cfg.Restored()
 		}
 	}
