@@ -454,3 +454,34 @@ func TestATagInvalidatedInAnOutageIsVoidHereAtOnceAndEverywhereAfter(t *testing.
 		}
 	})
 }
+
+func TestTheRecordsOfTagsOutliveWhatIsStoredUnderThem(t *testing.T) {
+	t.Parallel()
+	onEveryRedis(t, func(t *testing.T, addr string) {
+		raw := client(t, addr)
+		tiers := open(t, patient(client(t, addr)))
+		cache := newCache(t, tiers, tiercache.Options[thing]{Tags: thingTags, Jitter: -1})
+		hear(t, tiers)
+		for i, ttl := range []time.Duration{time.Hour, 72 * time.Hour, time.Minute, 1000 * time.Hour} {
+			key := strconv.Itoa(i)
+			if i%2 == 0 {
+				void(t, tiers, "red")
+			}
+			store(t, cache, key, tagged(1, "red"), tiercache.WithTTL(ttl), tiercache.WithTags("blue"))
+			value := raw.PTTL(bg, "t:"+key).Val()
+			require.InDelta(t, ttl, value, float64(time.Minute))
+			for _, record := range []string{"t:~t:red", "t:~t:blue"} {
+				require.Greater(t, raw.PTTL(bg, record).Val(), value, "%s, for %v", record, ttl)
+			}
+			others := 0
+			for _, record := range raw.Keys(bg, "t:~*").Val() {
+				if strings.HasPrefix(record, "t:~t:") || record == "t:~clock" || record == "t:~seq" {
+					continue
+				}
+				others++
+				require.Greater(t, raw.PTTL(bg, record).Val(), value, "%s, for %v", record, ttl)
+			}
+			require.Equal(t, 2, others, "those of Clear")
+		}
+	})
+}
