@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -199,4 +201,29 @@ func TestTrustAfterFailoverKeepsWhatASnapshotHasAndTheDefaultDoesNot(t *testing.
 			require.False(t, ok, "the tag works on")
 		})
 	}
+}
+
+// fill, executed or not, not answered | Redis stays in use: what memory has of it is
+// for an outage, since no change of it need be heard
+func TestAValueWhoseFillWasNotAcknowledgedIsNotServedWhileRedisIsInUse(t *testing.T) {
+	t.Parallel()
+	w := &wire{addr: miniredis.RunT(t).Addr()}
+	c := redis.NewClient(w.options())
+	t.Cleanup(func() { _ = c.Close() })
+	cfg := patient(c)
+	cfg.WriteTimeout = 500 * time.Millisecond
+	tiers := open(t, cfg)
+	cache := newCache(t, tiers, tiercache.Options[int]{})
+	hear(t, tiers)
+	fill := w.holdReply(filling...)
+	v, err := cache.GetOrLoad(bg, "k:1", value(1))
+	require.NoError(t, err)
+	require.Equal(t, 1, v)
+	fill.wait()
+	fill.release()
+	require.NoError(t, client(t, w.addr).Del(bg, "t:k:1").Err()) // of which Pub/Sub does not tell
+	v, err = cache.GetOrLoad(bg, "k:1", value(2))
+	require.NoError(t, err)
+	assert.Equal(t, 2, v)
+	assert.EqualValues(t, 1, cache.Stats().Errors)
 }

@@ -1,7 +1,8 @@
 // Command doctor looks at the Redis that the environment names the way
 // tiercache would use it, and says what is in the way: whether it answers, what
-// it is, how long a round trip takes, and which commands the user may not run.
-// It exits with 1 if the library could not work there.
+// it is, how long a round trip takes, how changes are heard of there, which commands
+// the user may not run, and what follows from that. It exits with 1 if the library
+// could not work there.
 package main
 
 import (
@@ -58,7 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	opts.ContextTimeoutEnabled, opts.MaxRetries, opts.DialerRetries = true, -1, 1
 	client := redis.NewClient(&opts)
 	defer func() { err = errors.Join(err, client.Close()) }()
-	d := doctor{client: client, key: *prefix + "doctor:" + rand.Text(), out: stdout}
+	d := doctor{client: client, prefix: *prefix, key: *prefix + "doctor:" + rand.Text(), out: stdout}
 
 	// Options.Addr is host and port; user and password are other fields.
 	fmt.Fprintf(stdout, "address      %s, database %d, TLS %s\n", opts.Addr, opts.DB, yesNo(opts.TLSConfig != nil))
@@ -79,7 +80,8 @@ func yesNo(b bool) string {
 
 type doctor struct {
 	client *redis.Client
-	key    string
+	prefix string
+	key    string // the doctor's own, under the prefix
 	out    io.Writer
 }
 
@@ -109,18 +111,29 @@ func (d doctor) server(ctx context.Context) {
 	}
 }
 
+const (
+	doctorName  = "doctor" // of the library's cache here
+	settleTime  = 3 * time.Second
+	settleEvery = 5 * time.Millisecond
+)
+
 // library opens the cache itself and prints what it makes of the server: a
-// stored value must be found, which takes a lease, a fill and a read.
+// stored value must be found, which takes a lease, a fill and a read. It leaves
+// what everybody with this prefix shares, and takes its cache's own record away.
 func (d doctor) library(ctx context.Context, cfg tiercache.Config) (err error) {
 	tiers, err := tiercache.Open(cfg)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, tiers.Close()) }()
-	cache, err := tiercache.New(tiers, tiercache.Options[string]{Name: "doctor", TTL: time.Minute})
+	defer func() {
+		err = errors.Join(err, tiers.Close())
+		_ = d.client.Unlink(ctx, d.prefix+"~c:"+doctorName).Err() // it ends by itself in a day
+	}()
+	cache, err := tiercache.New(tiers, tiercache.Options[string]{Name: doctorName, TTL: time.Minute})
 	if err != nil {
 		return err
 	}
+	h := settled(ctx, tiers)
 	key := strings.TrimPrefix(d.key, cfg.Prefix) + ":value"
 	if err := cache.Set(ctx, key, "well"); err != nil {
 		return fmt.Errorf("the library cannot store a value: %w", err)
@@ -128,10 +141,36 @@ func (d doctor) library(ctx context.Context, cfg tiercache.Config) (err error) {
 	_, err = cache.GetOrLoad(ctx, key, func(context.Context) (string, error) {
 		return "", errors.New("the library's value did not reach Redis, or did not come back")
 	}, tiercache.Fresh())
-	h := tiers.Health()
 	fmt.Fprintf(d.out, "tiercache    mode %s, connected %s, value stored %s\n", h.Mode, yesNo(h.Connected), yesNo(err == nil))
 	for _, m := range h.Masters {
-		fmt.Fprintf(d.out, "stamp        %s\n", m.Stamp)
+		stamp := m.Stamp
+		if stamp == "" {
+			stamp = "none"
+		}
+		fmt.Fprintf(d.out, "stamp        %s\nhearing      %s, memory serves %s\n", stamp, m.Hearing, yesNo(m.Fresh))
 	}
 	return errors.Join(err, cache.Delete(ctx, key))
+}
+
+// settled waits until the library hears what it can hear, or has had the time.
+func settled(ctx context.Context, tiers *tiercache.Tiers) tiercache.Health {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	tick := time.NewTicker(settleEvery)
+	defer tick.Stop()
+	for {
+		h := tiers.Health()
+		ready := h.Connected
+		for _, m := range h.Masters {
+			ready = ready && (m.Fresh || m.Hearing == "none")
+		}
+		if ready {
+			return h
+		}
+		select {
+		case <-ctx.Done():
+			return h
+		case <-tick.C:
+		}
+	}
 }
