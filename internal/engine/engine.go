@@ -20,6 +20,7 @@ import (
 
 	"github.com/tiercache/tiercache/internal/ablate"
 	"github.com/tiercache/tiercache/internal/clock"
+	"github.com/tiercache/tiercache/internal/envelope"
 	"github.com/tiercache/tiercache/internal/errs"
 	"github.com/tiercache/tiercache/internal/journal"
 	"github.com/tiercache/tiercache/internal/memory"
@@ -54,6 +55,7 @@ type Config struct {
 // Engine is one process's pair of tiers. Safe for concurrent use.
 type Engine struct {
 	prefix  string
+	id      string // tells this node's news from others'
 	log     *slog.Logger
 	mem     *memory.Cache[meta]
 	remote  *remote.Remote // nil: memory only
@@ -96,7 +98,9 @@ type Engine struct {
 
 // Open returns at once, whatever state Redis is in.
 func Open(cfg Config) (*Engine, error) {
+	token := envelope.NewToken()
 	e := &Engine{
+		id:       string(token[:]),
 		prefix:  cfg.Prefix,
 		log:     cfg.Logger,
 		journal: journal.New(journalLimit, journal.Entry{Kind: journal.Tag, Text: allTag}),

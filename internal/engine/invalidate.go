@@ -262,7 +262,10 @@ func (e *Engine) invalidateTags(ctx context.Context, names []string) (r Report) 
 func (e *Engine) turn(ctx context.Context, scope string, addMark, removeMark []byte) (err error) {
 	names := e.tagNames(scope)
 	if strings.HasPrefix(scope, userTag("")) {
-		_, err = e.remote.Tick(ctx)
+		var t remote.Tick
+		if t, err = e.remote.Tick(ctx); err == nil {
+			e.tags.clock.Store(&t) // what begins now began after it
+		}
 	}
 	if err == nil {
 		err = inParallel(len(names), func(i int) error {
@@ -304,7 +307,7 @@ func (e *Engine) publish(ctx context.Context, kind byte, texts ...string) error 
 	if !e.remote.Speaks() && (kind == newsTag || !e.memoryOnly.Load()) {
 		return nil
 	}
-	return e.remote.Publish(ctx, newsOf(kind, texts...))
+	return e.remote.Publish(ctx, newsOf(e.id, kind, texts...))
 }
 
 // failed counts what kept an invalidation from Redis, and logs the first since

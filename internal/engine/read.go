@@ -71,7 +71,7 @@ func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (a
 	case c.eng.closed.Load():
 		return nil, errs.ErrClosed
 	}
-	if err := c.checkKeys(key, call.Also); err != nil {
+	if err := c.check(key, call); err != nil {
 		return nil, err
 	}
 	began := now()
@@ -247,14 +247,15 @@ func (c *Cache) tally(out *outcome, err error, took int64) {
 	c.eng.summary.count(c.eng)
 }
 
-func (c *Cache) checkKeys(key string, also []string) error {
+// check refuses bad keys and tags.
+func (c *Cache) check(key string, call Call) error {
 	if err := c.checkKey(key); err != nil {
 		return err
 	}
-	for _, k := range also {
+	for _, k := range call.Also {
 		if err := c.checkKey(k); err != nil {
 			return err
 		}
 	}
-	return nil
+	return checkTags(call.Tags)
 }

@@ -22,7 +22,7 @@ func (c *Cache) Set(ctx context.Context, key string, value any, call Call) error
 		return err
 	}
 	defer end()
-	if err := c.checkKeys(key, call.Also); err != nil {
+	if err := c.check(key, call); err != nil {
 		return err
 	}
 	l := loaded{value: value}

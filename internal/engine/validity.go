@@ -195,7 +195,7 @@ func (e *Engine) serves(it *item, at int64) service {
 		if m.epoch != m.ear.Epoch() && !ablate.Out(ablate.Epoch) {
 			return no
 		}
-		if !m.heard || m.doubt.Load() {
+		if !m.heard && !ablate.Out(ablate.OutageVoid) || m.doubt.Load() {
 			return e.outage(it, at)
 		}
 		switch m.ear.Fresh(at) {

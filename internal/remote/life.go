@@ -141,35 +141,40 @@ func raise(v *atomic.Int64, n int64) {
 	}
 }
 
-// ask puts all questions in one round trip; the first time also whether scripts may
-// be run: without them nothing could be stored. A key, if one is given, is read to
-// see whether a master serves its slots: one that has just joined its cluster
-// answers everything else.
+// ask puts all questions in one round trip; the first time also whether the user
+// may do all that a cache needs. A key, if one is given, is read to see whether a
+// master serves its slots: one that has just joined its cluster answers everything
+// else.
 func ask(ctx context.Context, cn pipeliner, prefix, key string, first bool) (is incarnation, at time.Time, peers int64, err error) {
 	var server, replication *redis.StringCmd
 	var now *redis.TimeCmd
 	var listening *redis.MapStringIntCmd
-	var script *redis.Cmd
-	var slot *redis.StringCmd
+	var needed []redis.Cmder
 	_, err = cn.Pipelined(ctx, func(p redis.Pipeliner) error {
 		server, replication, now = p.Info(ctx, "server"), p.Info(ctx, "replication"), p.Time(ctx)
 		listening = coherence.Peers(ctx, p, prefix)
-		if first {
-			script = p.Eval(ctx, "return 1", nil)
-		}
 		if key != "" {
-			slot = p.Get(ctx, key)
+			needed = append(needed, p.Get(ctx, key))
+		}
+		if first {
+			if key == "" {
+				key = prefix + reserved + "probe"
+			}
+			needed = append(needed, probeScript.Eval(ctx, p, []string{key}), probeScript.EvalSha(ctx, p, []string{key}),
+				p.Get(ctx, key), p.GetRange(ctx, key, 0, 0))
 		}
 		return nil
 	})
 	if err != nil && newsOf(ctx, err) != answered {
 		return is, at, 0, err
 	}
-	if slot != nil && newsOf(ctx, slot.Err()) == refusing {
-		return is, at, 0, slot.Err()
-	}
-	if first && script.Err() != nil {
-		return is, at, 0, errNoScripts{script.Err()}
+	for _, cmd := range needed {
+		switch err := cmd.Err(); {
+		case forbidden(err) || strings.HasPrefix(answer(err), "ERR unknown command"):
+			return is, at, 0, errUnusable{err}
+		case newsOf(ctx, err) == refusing:
+			return is, at, 0, err
+		}
 	}
 	peers = -1
 	if n, err := listening.Result(); err == nil {
@@ -194,14 +199,14 @@ var (
 	errReplica   = errors.New("tiercache: the server is a replica; nothing can be written there, and what it says may be old")
 )
 
-// errNoScripts is what keeps a server that runs none out of use.
-type errNoScripts struct{ error }
+// errUnusable keeps a server out of use that refuses what a cache cannot do without.
+// It does not unwrap: go-redis would show the refusal in its place, which looks like
+// any answer.
+type errUnusable struct{ refusal error }
 
-func (e errNoScripts) Error() string {
-	return "tiercache: this Redis cannot be used: EVAL is refused: " + e.error.Error()
+func (e errUnusable) Error() string {
+	return "tiercache: this Redis cannot be used: " + e.refusal.Error()
 }
-
-func (e errNoScripts) Unwrap() error { return e.error }
 
 func field(info, name string) string {
 	_, rest, ok := strings.Cut(info, name)
