@@ -90,6 +90,7 @@ type Engine struct {
 	ctx      context.Context // ends at Close: background work
 	cancel   context.CancelFunc
 	queued   chan struct{} // wakes replay: the journal has work
+	opened   chan struct{} // closed when remote is set
 	restored chan struct{} // and ends its waiting: Redis is back
 	wg       sync.WaitGroup
 	loaders  sync.WaitGroup // loaders that run, given up or not
@@ -100,7 +101,7 @@ type Engine struct {
 func Open(cfg Config) (*Engine, error) {
 	token := envelope.NewToken()
 	e := &Engine{
-		id:       string(token[:]),
+		id:      string(token[:]),
 		prefix:  cfg.Prefix,
 		log:     cfg.Logger,
 		journal: journal.New(journalLimit, journal.Entry{Kind: journal.Tag, Text: allTag}),
@@ -113,6 +114,7 @@ func Open(cfg Config) (*Engine, error) {
 		names:    make(map[string]bool),
 		queued:   make(chan struct{}, 1),
 		restored: make(chan struct{}, 1),
+		opened:   make(chan struct{}),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.caches.Store(new([]*Cache))
@@ -136,6 +138,7 @@ func Open(cfg Config) (*Engine, error) {
 			e.mem.Close()
 			return nil, err
 		}
+		close(e.opened)
 		e.wg.Go(e.replay)
 		e.wg.Go(e.confirm)
 		e.wg.Go(e.touch)
@@ -184,7 +187,11 @@ func (e *Engine) begin(ctx context.Context) (_ context.Context, end func(), err 
 	if e.closed.Load() {
 		return nil, nil, errs.ErrClosed
 	}
-	e.changes.RLock()
+	// Not waited for: a change within a change, from a Progress say, would wait for
+	// a Close that waits for the outer one.
+	if !e.changes.TryRLock() {
+		return nil, nil, errs.ErrClosed
+	}
 	if e.closed.Load() {
 		e.changes.RUnlock()
 		return nil, nil, errs.ErrClosed

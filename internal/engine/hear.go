@@ -74,6 +74,7 @@ func (e *Engine) Flushed() { e.tags.forgetClock() }
 // Message is called for each message of the control channel. What this node said
 // itself it has done: its local passes are around the message.
 func (e *Engine) Message(payload string) {
+	<-e.opened // it may come before Open has returned
 	ok := eachNews(payload, func(sender string, kind byte, text string) {
 		switch {
 		case sender == e.id:
@@ -84,7 +85,9 @@ func (e *Engine) Message(payload string) {
 		case kind == newsTag:
 			e.tags.forgetClock()
 			for _, name := range e.tagNames(text) {
-				e.tags.of(name).forget()
+				if t := e.tags.seen(name); t != nil {
+					t.forget()
+				}
 			}
 		}
 	})
@@ -97,5 +100,6 @@ func (e *Engine) Message(payload string) {
 			s.mu.Unlock()
 		}
 		e.patterns.issue("*")
+		e.tags.forgetAll()
 	}
 }

@@ -130,6 +130,22 @@ func (j *Journal) Batch() Batch {
 	return b
 }
 
+// Replace puts parts in e's place, all in one step, after Redis has applied the rest
+// of e; unless e was queued again since b was taken.
+func (j *Journal) Replace(b Batch, e Entry, parts []Entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if seq, ok := j.entries[e]; ok && seq <= b.upto {
+		delete(j.entries, e)
+		delete(j.globs, e)
+		j.seq++
+		for _, p := range parts {
+			j.putLocked(p)
+		}
+	}
+	j.n.Store(int64(len(j.entries)))
+}
+
 // Done takes e off after Redis has applied b, unless it was queued again since b
 // was taken: that one may concern a value written in between.
 func (j *Journal) Done(b Batch, e Entry) {

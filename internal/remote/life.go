@@ -226,6 +226,7 @@ func (m *master) succeed(l *life, was, is *incarnation) {
 		return
 	}
 	m.life.Store(m.newLife(is))
+	m.ends.Go(func() { _ = l.close() }) // not here: who asked has the turn
 	m.mu.Unlock()
 	// After the new life is the present one: what is sampled from here on belongs
 	// to it, what was before is void.
@@ -233,5 +234,4 @@ func (m *master) succeed(l *life, was, is *incarnation) {
 	if was != nil && was.known {
 		m.log.Warn("tiercache: Redis is another incarnation; what the last one stored is not believed", "addr", m.addr)
 	}
-	m.ends.Go(func() { _ = l.close() }) // not here: who asked has the turn
 }

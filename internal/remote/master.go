@@ -58,7 +58,7 @@ type master struct {
 	state      atomic.Int32
 	fails      atomic.Int32 // failures since the last answer
 
-	mu     sync.Mutex // orders the changes of state with their log lines, and those of life
+	mu     sync.Mutex // orders the changes of state, and those of life
 	closed bool       // guarded by mu
 	ends   sync.WaitGroup
 
@@ -182,8 +182,9 @@ func (m *master) heard(n news, err error) {
 		return
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if state(m.state.Swap(int32(down))) != down {
+	changed := state(m.state.Swap(int32(down))) != down
+	m.mu.Unlock()
+	if changed {
 		m.log.Warn("tiercache: Redis is out of use", "addr", m.addr, "error", err)
 		// Entries of the outage must not outlive it, so the epoch that they are
 		// stored under must not.
@@ -258,8 +259,9 @@ func (m *master) owns(key string) bool { return m.cfg.owner(key) == m }
 
 func (m *master) become(from, to state, text string) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.state.CompareAndSwap(int32(from), int32(to)) {
+	changed := m.state.CompareAndSwap(int32(from), int32(to))
+	m.mu.Unlock()
+	if changed {
 		m.fails.Store(0)
 		m.log.Info(text, "addr", m.addr)
 	}
