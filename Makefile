@@ -28,7 +28,7 @@ test-examples: ## the example service, load test and doctor
 	cd examples && go vet ./... && go test -timeout 5m ./...
 
 consistency: ## every fault on one server, Sentinel and a cluster, every read judged: about 11 minutes; ROW=sentinel/failover for one
-	cd cachetest && go test -tags consistency -count=1 -timeout 20m -run 'TestConsistency/$(ROW)'
+	cd cachetest && go test -count=1 -tags consistency -timeout 20m -run 'TestConsistency/$(ROW)'
 
 sensitivity: ## each guard of the protocol taken out: its test must fail
 	tools/sensitivity.sh
