@@ -8,6 +8,7 @@ import (
 
 	"github.com/tiercache/tiercache/internal/ablate"
 	"github.com/tiercache/tiercache/internal/journal"
+	"github.com/tiercache/tiercache/internal/remote"
 )
 
 const (
@@ -69,13 +70,18 @@ func (e *Engine) replayOnce(ctx context.Context) int {
 			keys = append(keys, entry.Text)
 			continue
 		case journal.Pattern:
-			_, err := e.remote.DeleteMatching(ctx, e.prefix, entry.Text, false, nil)
+			done := b.Part(entry)
+			before := len(done)
+			_, err := e.remote.DeleteMatching(ctx, remote.Sweep{Prefix: e.prefix, Pattern: entry.Text, Done: done})
 			if err == nil {
 				err = e.publish(ctx, newsPattern, entry.Text)
 			}
 			if e.failed(err); err == nil {
 				e.dropPattern(entry.Text)
 				e.journal.Done(b, entry)
+			} else if len(done) > before {
+				e.dropPattern(entry.Text)
+				e.journal.Part(b, entry, done)
 			}
 		case journal.Tag:
 			if e.turn(ctx, entry.Text, nil, nil) == nil {
