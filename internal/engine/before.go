@@ -29,7 +29,7 @@ func (c *Cache) obtainBefore(ctx context.Context, holds []hold, call Call) (b be
 		all = append(all, c.clear(h.key)...)
 	}
 	b.tags = c.tagsOf(call.Tags)
-	gens, err := c.eng.obtain(ctx, append(all, b.tags...), c.longest(call), false)
+	gens, err := c.eng.obtain(ctx, append(all, b.tags...), c.longest(call), nil)
 	if err != nil {
 		return b, err
 	}
@@ -58,7 +58,7 @@ func (c *Cache) obtainAfter(ctx context.Context, b *before, l loaded) error {
 	if len(told) == 0 {
 		return nil
 	}
-	gens, err := c.eng.obtain(context.WithoutCancel(ctx), told, l.ttl, true)
+	gens, err := c.eng.obtain(context.WithoutCancel(ctx), told, l.ttl, &b.clock)
 	if err != nil {
 		return err
 	}

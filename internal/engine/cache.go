@@ -75,6 +75,25 @@ func (c *Cache) close() {
 	}
 }
 
+// useRedis tells whether a read of key may believe Redis; of a memory-only cache,
+// whether its invalidations are heard of.
+func (c *Cache) useRedis(key string) bool {
+	if !c.spec.MemoryOnly {
+		return c.eng.useRedis(key)
+	}
+	// A pattern that waits was published to nobody, wherever it is done.
+	nowhere := func() string { return "" }
+	return c.eng.remote != nil && c.reachable(key) && !c.eng.journal.Covers(key, nowhere)
+}
+
+// reachable tells whether Redis can be asked about key, queued or not.
+func (c *Cache) reachable(key string) bool {
+	if c.spec.MemoryOnly {
+		return c.eng.remote.Controlled()
+	}
+	return c.eng.remote.Usable(c.eng.prefix + key)
+}
+
 func (c *Cache) forget(hash uint64, key string) {
 	c.loads[hash%groups].Forget(key)
 	c.reads[hash%groups].Forget(key)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/tiercache/tiercache/internal/ablate"
 	"github.com/tiercache/tiercache/internal/clock"
+	"github.com/tiercache/tiercache/internal/envelope"
 	"github.com/tiercache/tiercache/internal/errs"
 	"github.com/tiercache/tiercache/internal/journal"
 	"github.com/tiercache/tiercache/internal/memory"
@@ -54,6 +55,7 @@ type Config struct {
 // Engine is one process's pair of tiers. Safe for concurrent use.
 type Engine struct {
 	prefix  string
+	id      string // tells this node's news from others'
 	log     *slog.Logger
 	mem     *memory.Cache[meta]
 	remote  *remote.Remote // nil: memory only
@@ -88,6 +90,7 @@ type Engine struct {
 	ctx      context.Context // ends at Close: background work
 	cancel   context.CancelFunc
 	queued   chan struct{} // wakes replay: the journal has work
+	opened   chan struct{} // closed when remote is set
 	restored chan struct{} // and ends its waiting: Redis is back
 	wg       sync.WaitGroup
 	loaders  sync.WaitGroup // loaders that run, given up or not
@@ -96,7 +99,9 @@ type Engine struct {
 
 // Open returns at once, whatever state Redis is in.
 func Open(cfg Config) (*Engine, error) {
+	token := envelope.NewToken()
 	e := &Engine{
+		id:      string(token[:]),
 		prefix:  cfg.Prefix,
 		log:     cfg.Logger,
 		journal: journal.New(journalLimit, journal.Entry{Kind: journal.Tag, Text: allTag}),
@@ -109,6 +114,7 @@ func Open(cfg Config) (*Engine, error) {
 		names:    make(map[string]bool),
 		queued:   make(chan struct{}, 1),
 		restored: make(chan struct{}, 1),
+		opened:   make(chan struct{}),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.caches.Store(new([]*Cache))
@@ -132,6 +138,7 @@ func Open(cfg Config) (*Engine, error) {
 			e.mem.Close()
 			return nil, err
 		}
+		close(e.opened)
 		e.wg.Go(e.replay)
 		e.wg.Go(e.confirm)
 		e.wg.Go(e.touch)
@@ -180,7 +187,11 @@ func (e *Engine) begin(ctx context.Context) (_ context.Context, end func(), err 
 	if e.closed.Load() {
 		return nil, nil, errs.ErrClosed
 	}
-	e.changes.RLock()
+	// Not waited for: a change within a change, from a Progress say, would wait for
+	// a Close that waits for the outer one.
+	if !e.changes.TryRLock() {
+		return nil, nil, errs.ErrClosed
+	}
 	if e.closed.Load() {
 		e.changes.RUnlock()
 		return nil, nil, errs.ErrClosed
@@ -241,8 +252,8 @@ var errNilContext = errors.New("tiercache: the context is nil")
 // A pattern that waits for a dead master A does not keep the keys of B from being
 // read, once it is done there. What was loaded at B since then is newer. B
 // restarts, or gets a slot of A's: it has another identity and is covered again.
-// A slot of A's fails over to C: it was not done there. B does so between this
-// look and the GET: the value has an earlier stamp than the answer. The pattern
+// A slot of A's fails over to C: it was not done there. B restarts between
+// this look and the GET: the value has an earlier stamp than the answer. The pattern
 // is invalidated again while it waits: it is done nowhere, or where that one was.
 func (e *Engine) useRedis(key string) bool {
 	if ablate.Out(ablate.Cover) {

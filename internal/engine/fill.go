@@ -148,6 +148,6 @@ func (c *Cache) keepAlone(h hold, l loaded, gens []*gen, began int64) bool {
 	}
 	it := c.item(h.hash, h.key, l.value, l.absent, l.size, life, h.v, gens)
 	it.Meta.born = began
-	it.Meta.heard = c.spec.MemoryOnly && e.useRedis(h.key)
+	it.Meta.heard = c.spec.MemoryOnly && c.useRedis(h.key)
 	return e.keep(it, h.v)
 }

@@ -71,17 +71,23 @@ func (e *Engine) heardOf(key string) {
 // Flushed is called after the epoch has advanced, which voids what memory has.
 func (e *Engine) Flushed() { e.tags.forgetClock() }
 
-// Message is called for each message of the control channel.
+// Message is called for each message of the control channel. What this node said
+// itself it has done: its local passes are around the message.
 func (e *Engine) Message(payload string) {
-	ok := eachNews(payload, func(kind byte, text string) {
-		switch kind {
-		case newsKey:
+	<-e.opened // it may come before Open has returned
+	ok := eachNews(payload, func(sender string, kind byte, text string) {
+		switch {
+		case sender == e.id:
+		case kind == newsKey:
 			e.heardOf(text)
-		case newsPattern:
+		case kind == newsPattern:
 			e.patterns.issue(text)
-		case newsTag:
+		case kind == newsTag:
+			e.tags.forgetClock()
 			for _, name := range e.tagNames(text) {
-				e.tags.of(name).forget()
+				if t := e.tags.seen(name); t != nil {
+					t.forget()
+				}
 			}
 		}
 	})
@@ -94,5 +100,6 @@ func (e *Engine) Message(payload string) {
 			s.mu.Unlock()
 		}
 		e.patterns.issue("*")
+		e.tags.forgetAll()
 	}
 }

@@ -112,10 +112,15 @@ func checkPattern(text string) error {
 	return nil
 }
 
+// mostTagBytes is for the tags of a call and those of the value together, twice.
+const mostTagBytes = 100_000
+
 // checkTags refuses what no tag may be: its name stands in the text-safe part of
 // an envelope.
 func checkTags(names []string) error {
+	size := 0
 	for _, n := range names {
+		size += len(n) + envelope.TagOverhead
 		switch {
 		case n == "":
 			return errors.New("tiercache: a tag is empty")
@@ -124,6 +129,10 @@ func checkTags(names []string) error {
 		case !utf8.ValidString(n):
 			return fmt.Errorf("tiercache: tag %q is not valid UTF-8", n)
 		}
+	}
+	if size > mostTagBytes {
+		return fmt.Errorf("tiercache: %d tags of one value are too many: their names have %d bytes with what each needs, at most %d are allowed",
+			len(names), size, mostTagBytes)
 	}
 	return nil
 }
@@ -225,6 +234,13 @@ func (e *Engine) unlink(ctx context.Context, keys []string, expire bool) (remove
 
 func (e *Engine) invalidatePattern(ctx context.Context, t Target, expire bool) (r Report) {
 	e.around(func() { e.dropPattern(t.Text) }, func() {
+		ended := false
+		defer func() {
+			if !ended { // Progress panicked
+				e.queue(journal.Pattern, t.Text)
+				e.dropPattern(t.Text)
+			}
+		}()
 		s := remote.Sweep{Prefix: e.prefix, Pattern: t.Text, Expire: expire, Progress: t.Progress}
 		if !expire { // what is old counts as invalidated nowhere: an Invalidate may wait under the same name
 			s.Done = make(map[string]bool)
@@ -234,6 +250,7 @@ func (e *Engine) invalidatePattern(ctx context.Context, t Target, expire bool) (
 		if err == nil {
 			err = e.publish(ctx, newsPattern, t.Text)
 		}
+		ended = true
 		r.Keys = removed
 		if e.failed(err); err != nil {
 			e.journal.AddPart(journal.Entry{Kind: journal.Pattern, Text: t.Text}, since, s.Done)
@@ -252,8 +269,8 @@ func (e *Engine) invalidateTags(ctx context.Context, names []string) (r Report) 
 		}
 	}
 	e.around(pass, func() {
-		for _, n := range names {
-			if err := e.turn(ctx, n, nil, nil); err != nil {
+		for _, scope := range names {
+			for _, n := range e.turn(ctx, scope, nil, nil) {
 				e.queue(journal.Tag, n)
 				r.Queued = true
 			}
@@ -264,22 +281,38 @@ func (e *Engine) invalidateTags(ctx context.Context, names []string) (r Report) 
 
 // turn gives a tag a new generation in Redis. The clock goes first: whoever finds
 // the new record unborn reads the clock after that. The tags of Clear are known
-// before any load, so nobody compares theirs with the clock.
-func (e *Engine) turn(ctx context.Context, scope string, addMark, removeMark []byte) (err error) {
+// before any load, so nobody compares theirs with the clock. It returns the names of
+// those that Redis was not told of.
+func (e *Engine) turn(ctx context.Context, scope string, addMark, removeMark []byte) (failed []string) {
 	names := e.tagNames(scope)
+	var err error
 	if strings.HasPrefix(scope, userTag("")) {
-		_, err = e.remote.Tick(ctx)
+		var t remote.Tick
+		if t, err = e.remote.Tick(ctx); err == nil {
+			e.tags.clock.Store(&t) // what begins now began after it
+		}
 	}
-	if err == nil {
-		err = inParallel(len(names), func(i int) error {
-			return e.remote.TurnTag(ctx, e.remote.TagKey(names[i]), tagLife, addMark, removeMark, markLife)
-		})
+	if err != nil {
+		e.failed(err)
+		return names
 	}
+	var mu sync.Mutex // guards failed
+	err = inParallel(len(names), func(i int) error {
+		err := e.remote.TurnTag(ctx, e.remote.TagKey(names[i]), tagLife, addMark, removeMark, markLife)
+		if err != nil {
+			mu.Lock()
+			failed = append(failed, names[i])
+			mu.Unlock()
+		}
+		return err
+	})
 	if err == nil {
-		err = e.publish(ctx, newsTag, scope)
+		if err = e.publish(ctx, newsTag, scope); err != nil {
+			failed = names
+		}
 	}
 	e.failed(err)
-	return err
+	return failed
 }
 
 // inParallel runs op for 0 to n-1, some at a time, and returns the first error.
@@ -310,7 +343,7 @@ func (e *Engine) publish(ctx context.Context, kind byte, texts ...string) error 
 	if !e.remote.Speaks() && (kind == newsTag || !e.memoryOnly.Load()) {
 		return nil
 	}
-	return e.remote.Publish(ctx, newsOf(kind, texts...))
+	return e.remote.Publish(ctx, newsOf(e.id, kind, texts...))
 }
 
 // failed counts what kept an invalidation from Redis, and logs the first since
@@ -320,7 +353,7 @@ func (e *Engine) failed(err error) {
 		return
 	}
 	e.kinds.failed.Add(1)
-	if e.journal.Len() == 0 {
+	if e.journal.Len() == 0 && !errors.Is(err, context.Canceled) {
 		e.log.Warn("tiercache: an invalidation did not reach Redis, and is kept to be sent again", "error", err)
 	}
 }

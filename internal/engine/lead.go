@@ -14,6 +14,8 @@ import (
 const (
 	firstPoll = 2 * time.Millisecond // of a key that another node loads; doubled each time
 	lastPoll  = 50 * time.Millisecond
+
+	quickLooks = 20 // that a push may lead to, of one load
 )
 
 // lead is the body of a load's flight: it takes the lease and loads, or waits
@@ -28,12 +30,14 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 	reply, v, failed := seen.reply, seen.verdict, seen.failed
 	giveUp := now() + int64(c.spec.LoadTimeout+leaseTime)
 	var heard <-chan struct{}
+	release, looks := func() {}, 0
+	defer func() { release() }()
 	for pause := firstPoll; ; {
-		if c.spec.MemoryOnly && e.useRedis(key) {
+		if c.spec.MemoryOnly && c.useRedis(key) {
 			c.loadHere(ctx, out, hash, key, load, call)
 			return
 		}
-		if failed || !e.useRedis(key) {
+		if failed || c.spec.MemoryOnly || !e.useRedis(key) {
 			c.loadAlone(ctx, out, hash, key, load, call)
 			return
 		}
@@ -85,17 +89,18 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 			return
 		}
 		if heard == nil { // another look, after the ear is at the wall
-			var release func()
 			heard, release = e.listen(hash, rkey)
-			defer release()
 		} else {
+			told := heard
+			if looks++; looks > quickLooks { // somebody writes it all the time
+				told = nil
+			}
 			timer := time.NewTimer(pause/2 + rand.N(pause))
 			select {
-			case <-heard:
+			case <-told:
 				timer.Stop()
-				var release func()
+				release()
 				heard, release = e.listen(hash, rkey)
-				defer release()
 			case <-timer.C:
 			case <-ctx.Done():
 				timer.Stop()
@@ -185,6 +190,12 @@ func (c *Cache) judgeTags(ctx context.Context, out *outcome, key string, stored 
 	if err != nil {
 		return false, err
 	}
+	if !c.eng.remote.HearsAll() {
+		// That a record was evicted, and made anew, nobody publishes.
+		if gens, err = c.reread(ctx, tags, gens, stored); err != nil {
+			return false, err
+		}
+	}
 	for i, g := range gens {
 		if (g == nil || g.nonce != stored[i].Nonce) && !ablate.Out(ablate.TagCompare) {
 			return false, nil
@@ -195,6 +206,21 @@ func (c *Cache) judgeTags(ctx context.Context, out *outcome, key string, stored 
 		out.gens = gens
 	}
 	return true, nil
+}
+
+// reread reads again the records of those generations that a value does not have.
+func (c *Cache) reread(ctx context.Context, tags []*tag, gens []*gen, stored []envelope.Tag) ([]*gen, error) {
+	same := true
+	for i, g := range gens {
+		if g != nil && g.nonce != stored[i].Nonce {
+			tags[i].forget()
+			same = false
+		}
+	}
+	if same {
+		return gens, nil
+	}
+	return c.eng.resolve(ctx, tags)
 }
 
 // decode makes a panic of the codec an error: bytes that it cannot take are a

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tiercache/tiercache/internal/ablate"
+	"github.com/tiercache/tiercache/internal/envelope"
 	"github.com/tiercache/tiercache/internal/errs"
 	"github.com/tiercache/tiercache/internal/flight"
 	"github.com/tiercache/tiercache/internal/memory"
@@ -45,6 +47,9 @@ func (c *Cache) loadHere(ctx context.Context, out *outcome, hash uint64, key str
 		holds = append(holds, hold{key: k, hash: h, v: c.sample(h, k)})
 	}
 	b, err := c.obtainBefore(ctx, holds, call)
+	if err == nil {
+		err = c.unmarked(ctx, holds)
+	}
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, errMarked) {
 			c.counts.errors.Add(1)
@@ -70,6 +75,25 @@ func (c *Cache) loadHere(ctx context.Context, out *outcome, hash uint64, key str
 			c.counts.fillsRefused.Add(1)
 		}
 	}
+}
+
+// unmarked is errMarked if a Mutate of one of the keys is under way. One that begins
+// after this look tells so, and the value is not kept.
+func (c *Cache) unmarked(ctx context.Context, holds []hold) error {
+	keys := make([]string, len(holds))
+	for i, h := range holds {
+		keys[i] = c.eng.prefix + h.key
+	}
+	heads, err := c.eng.remote.Heads(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, head := range heads {
+		if envelope.IsMarker(head.Raw) && !ablate.Out(ablate.MarkerKept) {
+			return errMarked
+		}
+	}
+	return nil
 }
 
 // loadUnstored loads while a Mutate of the key is under way: whatever the load
@@ -119,6 +143,7 @@ func (c *Cache) loadLeased(ctx context.Context, out *outcome, holds []hold, load
 		// The answer of release is the judge of a value that is not stored, as
 		// that of fill is of one that is.
 		out.filledAt = now()
+		out.gens = b.of(0)
 		out.standing = c.release(ctx, holds) && err == nil
 		return
 	}
@@ -139,8 +164,9 @@ func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l loaded, gen
 	}
 	filled, err := c.fill(ctx, h, l, gens)
 	switch {
-	case err != nil: // it may have been filled, or not
+	case err != nil: // it may have been filled, or not: then nobody waits for the lease
 		c.counts.errors.Add(1)
+		c.abandon(ctx, h.rkey, h.lease)
 		c.keepAlone(h, l, gens, out.loadBegan)
 		return gens, false
 	case !filled:
@@ -234,7 +260,7 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 		c.encodeFailed.Do(func() {
 			c.eng.log.Error("tiercache: a value cannot be encoded, so it is not cached", "cache", c.spec.Name, "error", r.encode)
 		})
-		return loaded{}, false
+		return loaded{names: r.names}, false
 	}
 	return r.loaded, true
 }

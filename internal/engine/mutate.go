@@ -128,7 +128,7 @@ func (m *mutation) mark(ctx context.Context) (r Report, until time.Time, err err
 			mu.Unlock()
 		}
 		return err
-	}, func(t string) error { return e.turn(ctx, t, m.token[:], nil) })
+	}, func(t string) error { return e.turned(ctx, t, m.token[:], nil) })
 	if err == nil && len(m.keys) > 0 {
 		err = e.publish(ctx, newsKey, m.keys...)
 	}
@@ -141,7 +141,7 @@ func (m *mutation) mark(ctx context.Context) (r Report, until time.Time, err err
 
 func (m *mutation) unmark(ctx context.Context) {
 	_ = m.each(func(k string) error { _, err := m.e.remote.Unmark(ctx, m.e.prefix+k, m.token); return err },
-		func(t string) error { return m.e.turn(ctx, t, nil, m.token[:]) })
+		func(t string) error { return m.e.turned(ctx, t, nil, m.token[:]) })
 }
 
 // end takes the markers away, and with them whatever stands there.
@@ -175,7 +175,7 @@ func (m *mutation) end(ctx context.Context) (r Report, err error) {
 			}
 			return nil
 		}, func(t string) error {
-			if err := e.turn(ctx, t, nil, m.token[:]); err != nil {
+			if err := e.turned(ctx, t, nil, m.token[:]); err != nil {
 				queue(journal.Tag, t)
 			}
 			return nil
@@ -183,3 +183,13 @@ func (m *mutation) end(ctx context.Context) (r Report, err error) {
 	})
 	return r, nil
 }
+
+// turned is turn for one tag.
+func (e *Engine) turned(ctx context.Context, tag string, addMark, removeMark []byte) error {
+	if len(e.turn(ctx, tag, addMark, removeMark)) > 0 {
+		return errNotTurned
+	}
+	return nil
+}
+
+var errNotTurned = errors.New("tiercache: Redis could not be told of a tag")

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// News is what nodes tell each other on the control channel: any number of
+// News is what nodes tell each other on the control channel: who says it, a space,
+// and any number of
 //
 //	kind (one byte)  length (decimal) ":" text
 const (
@@ -14,8 +15,10 @@ const (
 	newsTag     = 't'
 )
 
-func newsOf(kind byte, texts ...string) string {
+func newsOf(sender string, kind byte, texts ...string) string {
 	var b strings.Builder
+	b.WriteString(sender)
+	b.WriteByte(' ')
 	for _, text := range texts {
 		b.WriteByte(kind)
 		b.WriteString(strconv.Itoa(len(text)))
@@ -26,7 +29,11 @@ func newsOf(kind byte, texts ...string) string {
 }
 
 // eachNews is false if the payload, or a part of it, is not news.
-func eachNews(payload string, tell func(kind byte, text string)) bool {
+func eachNews(payload string, tell func(sender string, kind byte, text string)) bool {
+	sender, payload, ok := strings.Cut(payload, " ")
+	if !ok {
+		return false
+	}
 	for payload != "" {
 		kind := payload[0]
 		size, rest, ok := strings.Cut(payload[1:], ":")
@@ -34,7 +41,7 @@ func eachNews(payload string, tell func(kind byte, text string)) bool {
 		if !ok || err != nil || n < 0 || n > len(rest) || kind != newsKey && kind != newsPattern && kind != newsTag {
 			return false
 		}
-		tell(kind, rest[:n])
+		tell(sender, kind, rest[:n])
 		payload = rest[n:]
 	}
 	return true

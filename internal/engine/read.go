@@ -71,7 +71,7 @@ func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (a
 	case c.eng.closed.Load():
 		return nil, errs.ErrClosed
 	}
-	if err := c.checkKeys(key, call.Also); err != nil {
+	if err := c.check(key, call); err != nil {
 		return nil, err
 	}
 	began := now()
@@ -106,6 +106,9 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 			c.counts.coalesced.Add(1)
 		}
 		first = false
+	}
+	if out := c.again(ctx, hash, key, call); out != nil {
+		return out, nil
 	}
 	for {
 		seen := &outcome{}
@@ -186,6 +189,35 @@ func (c *Cache) recall(out *outcome, hash uint64, key string, call Call) bool {
 	return true
 }
 
+// again looks at memory once more for a memory-only cache, after the records of the
+// tags were read that have been pushed about: Redis has no copy to fall back on.
+func (c *Cache) again(ctx context.Context, hash uint64, key string, call Call) *outcome {
+	if !c.spec.MemoryOnly || !c.useRedis(key) {
+		return nil
+	}
+	it := c.eng.mem.Get(hash, key, uint32(hash))
+	if it == nil || it.Meta.owner != c {
+		return nil
+	}
+	var unknown []*tag
+	for _, g := range it.Meta.gens {
+		if !g.local && g.of.current.Load() == nil {
+			unknown = append(unknown, g.of)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	if _, err := c.eng.resolve(ctx, unknown); err != nil {
+		return nil
+	}
+	out := new(outcome)
+	if !c.recall(out, hash, key, call) {
+		return nil
+	}
+	return out
+}
+
 // sample is everything that could make a value of key old.
 func (c *Cache) sample(hash uint64, key string) validity {
 	v := c.eng.sample(hash, c.eng.prefix+key)
@@ -217,12 +249,18 @@ func (c *Cache) accepts(out *outcome, hash uint64, key string, began int64, fres
 	// meanwhile may not be heard here yet.
 	oldest := began - int64(c.eng.bound)
 	switch {
-	case out.source != fromLoader:
+	case out.source == fromMemory: // it may have been as old as the bound then
+		return false
+	case out.source == fromRedis:
 		return out.readAt >= oldest && c.eng.holds(out.v, hash, key, false)
 	case out.filledAt != 0:
 		return out.filledAt >= oldest && c.eng.holds(out.v, hash, key, true)
 	case c.eng.remote != nil:
-		return out.loadBegan >= began-c.eng.outageAge() && c.eng.holds(out.v, hash, key, true)
+		age := int64(c.eng.bound)
+		if !c.reachable(key) {
+			age = c.eng.outageAge()
+		}
+		return out.loadBegan >= began-age && c.eng.holds(out.v, hash, key, true)
 	}
 	return c.eng.holds(out.v, hash, key, true)
 }
@@ -247,14 +285,15 @@ func (c *Cache) tally(out *outcome, err error, took int64) {
 	c.eng.summary.count(c.eng)
 }
 
-func (c *Cache) checkKeys(key string, also []string) error {
+// check refuses bad keys and tags.
+func (c *Cache) check(key string, call Call) error {
 	if err := c.checkKey(key); err != nil {
 		return err
 	}
-	for _, k := range also {
+	for _, k := range call.Also {
 		if err := c.checkKey(k); err != nil {
 			return err
 		}
 	}
-	return nil
+	return checkTags(call.Tags)
 }

@@ -27,7 +27,7 @@ func (e *Engine) resolve(ctx context.Context, tags []*tag) ([]*gen, error) {
 	var sights []sight
 	for _, i := range ask {
 		s := e.sight(tags[i])
-		if e.journal.CoversTag(tags[i].scope) { // after the sight, as useRedis comes after the sample
+		if e.journal.CoversTag(tags[i].name) { // after the sight, as useRedis comes after the sample
 			continue
 		}
 		sights, keys = append(sights, s), append(keys, s.key)
@@ -75,33 +75,34 @@ func (e *Engine) present(ctx context.Context, gens []*gen) ([]*gen, bool) {
 var errMarked = errors.New("engine: the tag is marked")
 
 // obtain is resolve for a value that is to be stored for ttl: a tag without a
-// record gets one. With born, the generations have the clock of their birth.
-func (e *Engine) obtain(ctx context.Context, tags []*tag, ttl time.Duration, born bool) ([]*gen, error) {
+// record gets one. With began, a reading of the clock, the generations have that of
+// their birth.
+func (e *Engine) obtain(ctx context.Context, tags []*tag, ttl time.Duration, began *remote.Tick) ([]*gen, error) {
 	gens := make([]*gen, len(tags))
 	errs := make([]error, len(tags))
 	var wg sync.WaitGroup
 	for i, t := range tags {
-		if g := e.knows(t); g != nil && (!born || g.birth.N != 0) && g.lasts(e, ttl) {
+		if g := e.knows(t); g != nil && (began == nil || g.rest.Load().birth.Life == began.Life) && g.lasts(e, ttl) {
 			gens[i] = g
 			continue
 		}
-		wg.Go(func() { gens[i], errs[i] = e.obtainOne(ctx, t, ttl, born) })
+		wg.Go(func() { gens[i], errs[i] = e.obtainOne(ctx, t, ttl, began) })
 	}
 	wg.Wait()
 	return gens, errors.Join(errs...)
 }
 
 func (g *gen) lasts(e *Engine, ttl time.Duration) bool {
-	return g.until.After(e.remote.Now(e.remote.TagKey(g.of.name)).Add(min(ttl, longestTag/2)))
+	return g.rest.Load().until.After(e.remote.Now(e.remote.TagKey(g.of.name)).Add(min(ttl, longestTag/2)))
 }
 
 // obtainOne gives an unborn record the clock that it reads after it saw the record:
 // whoever invalidates advances the clock first, so a load that began before has an
 // earlier reading than the record's birth (model tags, -DUNBORN; writing the clock
 // at once is unsound when two invalidations cross).
-func (e *Engine) obtainOne(ctx context.Context, t *tag, ttl time.Duration, born bool) (*gen, error) {
+func (e *Engine) obtainOne(ctx context.Context, t *tag, ttl time.Duration, began *remote.Tick) (*gen, error) {
 	s := e.sight(t)
-	if e.journal.CoversTag(t.scope) {
+	if e.journal.CoversTag(t.name) {
 		return nil, errMarked
 	}
 	ttl = min(ttl, longestTag/2)
@@ -111,7 +112,7 @@ func (e *Engine) obtainOne(ctx context.Context, t *tag, ttl time.Duration, born 
 		return nil, err
 	}
 	rec := records[0]
-	for range 3 {
+	for range 4 {
 		switch {
 		case !rec.Marked.IsZero() && e.believes(rec.Stamp, rec.Answered):
 			if e.remote.Now(s.key).After(rec.Marked) {
@@ -124,10 +125,20 @@ func (e *Engine) obtainOne(ctx context.Context, t *tag, ttl time.Duration, born 
 			return nil, errMarked
 		case !e.counts(rec):
 			rec, err = e.remote.NewTag(ctx, s.key, rec.Raw, life)
-		case born && rec.Clock.N == 0:
+		case began != nil && rec.Clock.N == 0:
 			var at remote.Tick
 			if at, err = e.remote.Clock(ctx); err == nil {
 				rec, err = e.remote.BearTag(ctx, s.key, rec.Nonce, at, 0)
+			}
+		case began != nil && rec.Clock.Life != began.Life:
+			// One of the two readings is of a clock that is gone. If it is the
+			// record's, no reading will ever cover it.
+			var at remote.Tick
+			if at, err = e.remote.Clock(ctx); err == nil && at.Life == rec.Clock.Life {
+				e.tags.forgetClock()
+				return nil, errMarked
+			} else if err == nil {
+				rec, err = e.remote.NewTag(ctx, s.key, rec.Raw, life)
 			}
 		case rec.Until.Before(e.remote.Now(s.key).Add(ttl)):
 			rec, err = e.remote.BearTag(ctx, s.key, rec.Nonce, rec.Clock, life)
@@ -160,7 +171,7 @@ func (e *Engine) older(began remote.Tick, gens []*gen) bool {
 		return false
 	}
 	for _, g := range gens {
-		if !began.Covers(g.birth) {
+		if !began.Covers(g.rest.Load().birth) {
 			e.tags.forgetClock() // by Pub/Sub nobody tells of its ticks
 			return true
 		}

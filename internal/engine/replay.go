@@ -63,35 +63,46 @@ func (e *Engine) replayOnce(ctx context.Context) int {
 		}
 	}
 	b := e.journal.Batch()
-	var keys []string
+	of := make(map[journal.Kind][]string)
 	for _, entry := range b.Entries {
-		switch entry.Kind {
-		case journal.Key:
-			keys = append(keys, entry.Text)
+		of[entry.Kind] = append(of[entry.Kind], entry.Text)
+	}
+	e.replayKeys(ctx, b, of[journal.Key])
+	for _, scope := range of[journal.Tag] {
+		failed := e.turn(ctx, scope, nil, nil)
+		if len(failed) == 1 && failed[0] == scope {
 			continue
-		case journal.Pattern:
-			done := b.Part(entry)
-			before := len(done)
-			_, err := e.remote.DeleteMatching(ctx, remote.Sweep{Prefix: e.prefix, Pattern: entry.Text, Done: done})
-			if err == nil {
-				err = e.publish(ctx, newsPattern, entry.Text)
-			}
-			if e.failed(err); err == nil {
-				e.dropPattern(entry.Text)
-				e.journal.Done(b, entry)
-			} else if len(done) > before {
-				e.dropPattern(entry.Text)
-				e.journal.Part(b, entry, done)
-			}
-		case journal.Tag:
-			if e.turn(ctx, entry.Text, nil, nil) == nil {
-				e.dropTag(entry.Text)
-				e.journal.Done(b, entry)
-			}
+		}
+		var left []journal.Entry // of a scope: the others are done
+		for _, name := range failed {
+			left = append(left, journal.Entry{Kind: journal.Tag, Text: name})
+		}
+		e.dropTag(scope)
+		e.journal.Replace(b, journal.Entry{Kind: journal.Tag, Text: scope}, left)
+	}
+	for _, text := range of[journal.Pattern] {
+		entry := journal.Entry{Kind: journal.Pattern, Text: text}
+		done := b.Part(entry)
+		before := len(done)
+		_, err := e.remote.DeleteMatching(ctx, remote.Sweep{Prefix: e.prefix, Pattern: text, Done: done})
+		if err == nil {
+			err = e.publish(ctx, newsPattern, text)
+		}
+		if e.failed(err); err == nil {
+			e.dropPattern(text)
+			e.journal.Done(b, entry)
+		} else if len(done) > before {
+			e.dropPattern(text)
+			e.journal.Part(b, entry, done)
 		}
 	}
+	return e.journal.Len()
+}
+
+// replayKeys comes first: a master is in use again once its keys are sent.
+func (e *Engine) replayKeys(ctx context.Context, b journal.Batch, keys []string) {
 	if len(keys) == 0 {
-		return e.journal.Len()
+		return
 	}
 	_, failed := e.unlink(ctx, keys, false)
 	left := make(map[string]bool, len(failed))
@@ -105,5 +116,4 @@ func (e *Engine) replayOnce(ctx context.Context) int {
 			e.journal.Done(b, journal.Entry{Kind: journal.Key, Text: k})
 		}
 	}
-	return e.journal.Len()
 }

@@ -22,7 +22,7 @@ func (c *Cache) Set(ctx context.Context, key string, value any, call Call) error
 		return err
 	}
 	defer end()
-	if err := c.checkKeys(key, call.Also); err != nil {
+	if err := c.check(key, call); err != nil {
 		return err
 	}
 	l := loaded{value: value}
@@ -49,7 +49,7 @@ func (c *Cache) setOne(ctx context.Context, key string, l loaded, tags []*tag) {
 		c.setAlone(ctx, h, l, tags)
 		return
 	}
-	gens, err := e.obtain(ctx, tags, l.ttl, false)
+	gens, err := e.obtain(ctx, tags, l.ttl, nil)
 	stored := false
 	if err == nil {
 		stored, err = c.seizeAndFill(ctx, &h, l, gens)
@@ -89,12 +89,12 @@ func (c *Cache) setAlone(ctx context.Context, h hold, l loaded, tags []*tag) {
 		e.invalidateKeys(ctx, []string{h.key})
 		h.v = c.sample(h.hash, h.key)
 	}
-	heard := e.remote != nil && e.useRedis(h.key)
+	heard := e.remote != nil && c.useRedis(h.key)
 	var gens []*gen
 	ok := false
 	if !heard {
 		gens, ok = e.localGens(tags, h.v)
-	} else if known, err := e.obtain(ctx, tags, l.ttl, false); err == nil {
+	} else if known, err := e.obtain(ctx, tags, l.ttl, nil); err == nil {
 		gens, ok = e.present(ctx, known)
 	}
 	if !ok {
@@ -116,5 +116,9 @@ func (c *Cache) seizeAndFill(ctx context.Context, h *hold, l loaded, gens []*gen
 		return false, err
 	}
 	h.v = c.eng.again(h.v, h.hash, h.rkey)
-	return c.fill(ctx, *h, l, gens)
+	filled, err := c.fill(ctx, *h, l, gens)
+	if err != nil {
+		c.abandon(ctx, h.rkey, h.lease)
+	}
+	return filled, err
 }

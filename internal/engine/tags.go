@@ -53,21 +53,27 @@ type tag struct {
 
 	mu    sync.Mutex // guards what follows, and writes of the above
 	moved uint64     // counts what could have changed the record
-	last  *gen       // what current was last, to be it again if the record has not changed
+	last  *gen       // the one learnt last, to be current again if the record has not changed
 	gone  bool       // forgotten: another object stands for the tag
 }
 
-// gen is a generation of a tag. Immutable. Two reads of the same record in one
+// gen is a generation of a tag. Two reads of the same record in one
 // epoch are the same gen, so that items compare pointers.
 type gen struct {
 	of    *tag
 	nonce envelope.Token
-	birth remote.Tick
-	until time.Time
 	local bool // of this node alone: without Redis, or until it can be asked
 
 	ear   *coherence.Hearing
 	epoch uint64
+
+	// rest is what may change of the record while its nonce stays.
+	rest atomic.Pointer[rest]
+}
+
+type rest struct {
+	birth remote.Tick
+	until time.Time
 }
 
 // serves tells whether an item with this generation may be served.
@@ -124,10 +130,7 @@ func (t *tagTable) of(name string) *tag {
 	if len(t.known) >= mostTags {
 		t.makeRoomLocked()
 	}
-	g = &tag{name: name, scope: name}
-	if at := strings.IndexByte(name, '}'); name[0] == '{' {
-		g.scope = name[at+1:]
-	}
+	g = &tag{name: name}
 	g.voided.Store(t.floor)
 	t.known[name] = g
 	return g
@@ -162,9 +165,19 @@ func (t *tagTable) makeRoomLocked() {
 
 func (t *tagTable) forgetClock() { t.clock.Store(nil) }
 
+// forgetAll makes every record be read again.
+func (t *tagTable) forgetAll() {
+	t.forgetClock()
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, g := range t.known {
+		g.forget()
+	}
+}
+
 // tagNames are those of the tags of a scope, or the tag itself.
 func (e *Engine) tagNames(scope string) []string {
-	if e.remote == nil || strings.HasPrefix(scope, userTag("")) {
+	if e.remote == nil || scope[0] == '{' || strings.HasPrefix(scope, userTag("")) {
 		return []string{scope}
 	}
 	names := make([]string, e.remote.Groups())
@@ -230,18 +243,18 @@ func (e *Engine) learn(s sight, rec remote.Record) *gen {
 	if !e.counts(rec) {
 		return nil
 	}
-	g := &gen{of: s.of, nonce: rec.Nonce, birth: rec.Clock, until: rec.Until, ear: s.ear, epoch: s.epoch}
+	g := &gen{of: s.of, nonce: rec.Nonce, ear: s.ear, epoch: s.epoch}
 	t := s.of
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l := t.last; l != nil && l.nonce == g.nonce && l.birth == g.birth && l.until.Equal(g.until) &&
-		l.ear == g.ear && l.epoch == g.epoch {
+	if l := t.last; l != nil && l.nonce == g.nonce && l.ear == g.ear && l.epoch == g.epoch {
 		g = l
 	}
+	g.rest.Store(&rest{rec.Clock, rec.Until})
 	if (t.moved == s.moved || ablate.Out(ablate.TagMoved)) && !t.gone {
 		t.current.Store(g)
-		t.last = g
 	}
+	t.last = g // also if it is not kept: what is stored under it now is so until it is read again
 	return g
 }
 
@@ -258,15 +271,14 @@ func (e *Engine) believes(carries, answered envelope.ID) bool {
 }
 
 // knows is the tag's generation if it can be compared with now, without asking.
+// What is current is looked at last:
+//
+//	g := current | paused: the push of the record, late; a PONG | fresh: g
 func (e *Engine) knows(t *tag) *gen {
-	g := t.current.Load()
-	switch {
-	case g == nil, g.local:
-		return nil
-	case g.ear == nil || g.epoch != g.ear.Epoch() || g.ear.Fresh(now()) == coherence.No:
-		return nil
+	if g := t.current.Load(); g != nil && !g.local && g.holds() {
+		return g
 	}
-	return g
+	return nil
 }
 
 // localGens are generations for what is loaded without Redis, nil if one of the

@@ -191,11 +191,14 @@ func (e *Engine) serves(it *item, at int64) service {
 	if at >= it.Deadline {
 		return no
 	}
+	if m.ear == nil && e.remote != nil {
+		return e.outage(it, at)
+	}
 	if m.ear != nil {
 		if m.epoch != m.ear.Epoch() && !ablate.Out(ablate.Epoch) {
 			return no
 		}
-		if !m.heard || m.doubt.Load() {
+		if !m.heard && !ablate.Out(ablate.OutageVoid) || m.doubt.Load() {
 			return e.outage(it, at)
 		}
 		switch m.ear.Fresh(at) {
@@ -220,17 +223,21 @@ func (e *Engine) serves(it *item, at int64) service {
 // meanwhile, for as long after its load began. Deaf with Redis in use is no reason.
 func (e *Engine) outage(it *item, at int64) service {
 	m := &it.Meta
-	if e.outageStaleness <= 0 || e.useRedis(it.Key) {
+	if e.outageStaleness <= 0 || m.owner.useRedis(it.Key) {
 		return no
 	}
 	since := m.born
 	if m.heard {
-		if m.doubt.Load() {
+		if m.doubt.Load() || m.ear == nil {
 			return no
 		}
 		since = m.ear.LastPong()
 	}
-	if at >= since+int64(e.outageStaleness) {
+	age := e.outageStaleness
+	if m.owner.reachable(it.Key) {
+		age = min(age, e.bound)
+	}
+	if at >= since+int64(age) {
 		return no
 	}
 	for _, g := range m.gens {

@@ -58,6 +58,9 @@ const (
 	nonceLen   = 22
 	nameLenLen = 2
 
+	// TagOverhead is what a tag takes beside its name.
+	TagOverhead = nonceLen + nameLenLen
+
 	// LongestName is the longest name of a tag, in bytes.
 	LongestName = 1<<(6*nameLenLen) - 1
 	// mostTagBytes is how many bytes the tags of one value may take.

@@ -71,7 +71,6 @@ func (j *Journal) AddPart(e Entry, since uint64, done map[string]bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	part := len(done) > 0 && j.entries[e] <= since
-	delete(j.done, e)
 	j.seq++
 	if _, ok := j.entries[j.all]; ok {
 		e = j.all // which has to be sent once more, after what this one is about
@@ -91,6 +90,7 @@ func (j *Journal) AddPart(e Entry, since uint64, done map[string]bool) {
 
 func (j *Journal) putLocked(e Entry) {
 	j.entries[e] = j.seq
+	delete(j.done, e)
 	if e.Kind == Pattern {
 		j.globs[e] = glob.Compile(e.Text)
 	}
@@ -170,6 +170,22 @@ func (j *Journal) Batch() Batch {
 		b.Entries = append(b.Entries, e)
 	}
 	return b
+}
+
+// Replace puts parts in e's place, all in one step, after Redis has applied the rest
+// of e; unless e was queued again since b was taken.
+func (j *Journal) Replace(b Batch, e Entry, parts []Entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if seq, ok := j.entries[e]; ok && seq <= b.upto {
+		delete(j.entries, e)
+		delete(j.globs, e)
+		j.seq++
+		for _, p := range parts {
+			j.putLocked(p)
+		}
+	}
+	j.n.Store(int64(len(j.entries)))
 }
 
 // Done takes e off after Redis has applied b, unless it was queued again since b

@@ -107,7 +107,7 @@ type pipeliner interface {
 func (l *life) meet(ctx context.Context, cn pipeliner) (envelope.ID, error) {
 	was := l.self.Load()
 	sent := clock.Now()
-	is, at, peers, err := ask(ctx, cn, l.m.cfg.Prefix, was == nil)
+	is, at, peers, err := ask(ctx, cn, l.m.cfg.Prefix, l.m.cfg.keyAt(l.m), was == nil)
 	if err != nil {
 		if errors.Is(err, errReplica) {
 			l.m.succeed(l, was, nil)
@@ -141,26 +141,40 @@ func raise(v *atomic.Int64, n int64) {
 	}
 }
 
-// ask puts all questions in one round trip; the first time also whether scripts may
-// be run: without them nothing could be stored.
-func ask(ctx context.Context, cn pipeliner, prefix string, first bool) (is incarnation, at time.Time, peers int64, err error) {
+// ask puts all questions in one round trip; the first time also whether the user
+// may do all that a cache needs. A key, if one is given, is read to see whether a
+// master serves its slots: one that has just joined its cluster answers everything
+// else.
+func ask(ctx context.Context, cn pipeliner, prefix, key string, first bool) (is incarnation, at time.Time, peers int64, err error) {
 	var server, replication *redis.StringCmd
 	var now *redis.TimeCmd
 	var listening *redis.MapStringIntCmd
-	var script *redis.Cmd
+	var needed []redis.Cmder
 	_, err = cn.Pipelined(ctx, func(p redis.Pipeliner) error {
 		server, replication, now = p.Info(ctx, "server"), p.Info(ctx, "replication"), p.Time(ctx)
 		listening = coherence.Peers(ctx, p, prefix)
+		if key != "" {
+			needed = append(needed, p.Get(ctx, key))
+		}
 		if first {
-			script = p.Eval(ctx, "return 1", nil)
+			if key == "" {
+				key = prefix + reserved + "probe"
+			}
+			needed = append(needed, probeScript.Eval(ctx, p, []string{key}), probeScript.EvalSha(ctx, p, []string{key}),
+				p.Get(ctx, key), p.GetRange(ctx, key, 0, 0))
 		}
 		return nil
 	})
 	if err != nil && newsOf(ctx, err) != answered {
 		return is, at, 0, err
 	}
-	if first && script.Err() != nil {
-		return is, at, 0, errNoScripts{script.Err()}
+	for _, cmd := range needed {
+		switch err := cmd.Err(); {
+		case forbidden(err) || strings.HasPrefix(answer(err), "ERR unknown command"):
+			return is, at, 0, errUnusable{err}
+		case newsOf(ctx, err) == refusing:
+			return is, at, 0, err
+		}
 	}
 	peers = -1
 	if n, err := listening.Result(); err == nil {
@@ -185,14 +199,14 @@ var (
 	errReplica   = errors.New("tiercache: the server is a replica; nothing can be written there, and what it says may be old")
 )
 
-// errNoScripts is what keeps a server that runs none out of use.
-type errNoScripts struct{ error }
+// errUnusable keeps a server out of use that refuses what a cache cannot do without.
+// It does not unwrap: go-redis would show the refusal in its place, which looks like
+// any answer.
+type errUnusable struct{ refusal error }
 
-func (e errNoScripts) Error() string {
-	return "tiercache: this Redis cannot be used: EVAL is refused: " + e.error.Error()
+func (e errUnusable) Error() string {
+	return "tiercache: this Redis cannot be used: " + e.refusal.Error()
 }
-
-func (e errNoScripts) Unwrap() error { return e.error }
 
 func field(info, name string) string {
 	_, rest, ok := strings.Cut(info, name)
@@ -212,6 +226,7 @@ func (m *master) succeed(l *life, was, is *incarnation) {
 		return
 	}
 	m.life.Store(m.newLife(is))
+	m.ends.Go(func() { _ = l.close() }) // not here: who asked has the turn
 	m.mu.Unlock()
 	// After the new life is the present one: what is sampled from here on belongs
 	// to it, what was before is void.
@@ -219,5 +234,4 @@ func (m *master) succeed(l *life, was, is *incarnation) {
 	if was != nil && was.known {
 		m.log.Warn("tiercache: Redis is another incarnation; what the last one stored is not believed", "addr", m.addr)
 	}
-	m.ends.Go(func() { _ = l.close() }) // not here: who asked has the turn
 }

@@ -62,6 +62,20 @@ func (r *Remote) Publish(ctx context.Context, payload string) error {
 	return err
 }
 
+// Controlled tells whether the master where Publish publishes is in use.
+func (r *Remote) Controlled() bool { return r.Usable(r.cfg.Prefix + reserved + "seq") }
+
+// HearsAll tells whether this node is told of every change, and not only of what is
+// published.
+func (r *Remote) HearsAll() bool {
+	for _, m := range r.routes.table.Load().masters {
+		if m.ear.Load().Mode() == coherence.PubSub {
+			return false
+		}
+	}
+	return true
+}
+
 // Control is the hearing of the master where Publish publishes, nil if none is
 // known.
 func (r *Remote) Control() *coherence.Hearing { return r.Hearing(r.cfg.Prefix + reserved + "seq") }

@@ -24,6 +24,9 @@ const (
 	// invalidations that others could not send meanwhile are to be in first.
 	holdOff    = time.Second
 	holdGlance = 20 * time.Millisecond
+	// steady is how long it has to be in use for its next outage to be a new one:
+	// until then the pauses between probes go on growing.
+	steady = 10 * time.Second
 )
 
 // state of a master. Reads, leases and fills need up; what removes is sent while
@@ -55,7 +58,7 @@ type master struct {
 	state      atomic.Int32
 	fails      atomic.Int32 // failures since the last answer
 
-	mu     sync.Mutex // orders the changes of state with their log lines, and those of life
+	mu     sync.Mutex // orders the changes of state, and those of life
 	closed bool       // guarded by mu
 	ends   sync.WaitGroup
 
@@ -179,8 +182,9 @@ func (m *master) heard(n news, err error) {
 		return
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if state(m.state.Swap(int32(down))) != down {
+	changed := state(m.state.Swap(int32(down))) != down
+	m.mu.Unlock()
+	if changed {
 		m.log.Warn("tiercache: Redis is out of use", "addr", m.addr, "error", err)
 		// Entries of the outage must not outlive it, so the epoch that they are
 		// stored under must not.
@@ -198,7 +202,7 @@ func (m *master) watch(ctx context.Context, lost func()) {
 	defer close(m.done)
 	wait := time.Duration(0)
 	backoff := firstProbe
-	var since int64 // clock.Now when it began to return
+	var since, inUse int64 // clock.Now when it began to return, and when it was in use last
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -207,7 +211,11 @@ func (m *master) watch(ctx context.Context, lost func()) {
 		case <-ctx.Done():
 			return
 		case <-m.wake:
-			backoff = firstProbe
+			if clock.Now()-inUse > int64(steady) {
+				backoff = firstProbe
+			} else {
+				backoff = min(2*backoff, lastProbe)
+			}
 			wait = jittered(backoff)
 			lost()
 			continue
@@ -215,6 +223,7 @@ func (m *master) watch(ctx context.Context, lost func()) {
 		}
 		if m.is(returning) && clock.Now()-since >= int64(holdOff) && m.cfg.Replayed(m.owns) {
 			m.become(returning, up, "tiercache: Redis is in use again")
+			inUse = clock.Now()
 			m.cfg.Restored()
 			wait = 0
 			continue
@@ -228,7 +237,7 @@ func (m *master) watch(ctx context.Context, lost func()) {
 		}
 		switch {
 		case !m.is(down):
-			wait = m.cfg.Bound / 4
+			wait = min(m.cfg.Bound/4, time.Second)
 			if m.is(returning) {
 				wait = min(wait, holdGlance)
 			}
@@ -239,7 +248,7 @@ func (m *master) watch(ctx context.Context, lost func()) {
 		default:
 			since = clock.Now()
 			m.become(down, returning, "tiercache: Redis answers again")
-			backoff, wait = firstProbe, 0
+			wait = 0
 			m.cfg.Restored()
 		}
 	}
@@ -250,8 +259,9 @@ func (m *master) owns(key string) bool { return m.cfg.owner(key) == m }
 
 func (m *master) become(from, to state, text string) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.state.CompareAndSwap(int32(from), int32(to)) {
+	changed := m.state.CompareAndSwap(int32(from), int32(to))
+	m.mu.Unlock()
+	if changed {
 		m.fails.Store(0)
 		m.log.Info(text, "addr", m.addr)
 	}

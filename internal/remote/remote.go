@@ -36,6 +36,7 @@ type Config struct {
 	Replayed func(owns func(key string) bool) bool
 
 	owner func(key string) *master
+	keyAt func(*master) string // a key that it owns, "" if that need not be asked
 }
 
 // Remote reaches every master of one deployment. Safe for concurrent use.
@@ -55,6 +56,10 @@ func Open(cfg Config) (*Remote, error) {
 	r := &Remote{cfg: cfg, plan: p}
 	opened := make(chan struct{}) // masters ask for their keys as soon as they are made
 	r.cfg.owner = func(key string) *master { <-opened; return r.routes.table.Load().master(key) }
+	r.cfg.keyAt = func(*master) string { return "" }
+	if p.cluster != nil {
+		r.cfg.keyAt = func(m *master) string { <-opened; return r.keyAt(m) }
+	}
 	r.routes = newRoutes(p, func(addr string, lost func()) *master { return newMaster(addr, p, &r.cfg, lost) })
 	close(opened)
 	return r, nil

@@ -56,7 +56,7 @@ func newsOf(ctx context.Context, err error) news {
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
 		return answered
-	case errors.Is(err, errReplica), errors.As(err, new(errNoScripts)):
+	case errors.Is(err, errReplica), errors.As(err, new(errUnusable)):
 		return refusing
 	case errors.As(err, &answer):
 		for _, p := range []string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "NOAUTH", "WRONGPASS"} {

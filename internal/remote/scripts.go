@@ -21,6 +21,7 @@ func script(name string) *redis.Script {
 }
 
 var (
+	probeScript   = script("probe")
 	acquireScript = script("acquire")
 	seizeScript   = script("seize")
 	fillScript    = script("fill")

@@ -79,3 +79,17 @@ var hashTags = sync.OnceValue(func() (tags [groups]string) {
 	}
 	return tags
 })
+
+// keyAt is a key in a slot of a master, "" if none is known.
+func (r *Remote) keyAt(m *master) string {
+	t := r.routes.table.Load()
+	if t.owner == nil {
+		return ""
+	}
+	for g, tag := range hashTags() {
+		if t.owner[g*(slots/groups)] == m {
+			return r.cfg.Prefix + reserved + tag + "probe"
+		}
+	}
+	return ""
+}
