@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -210,11 +211,43 @@ func TestADeadMasterConcernsItsOwnKeysOnly(t *testing.T) {
 	r, err := tiers.Invalidate(bg, tiercache.Pattern("k:*"))
 	require.NoError(t, err)
 	assert.True(t, r.Queued)
-	for _, k := range keys {
-		v, err := cache.GetOrLoad(bg, k, value(7))
+	read := func(k string, loads int) int {
+		v, err := cache.GetOrLoad(bg, k, value(loads))
 		require.NoError(t, err)
-		require.Equal(t, 7, v)
+		return v
 	}
+	for _, k := range keys {
+		require.Equal(t, 7, read(k, 7))
+	}
+	// What waits for the dead one waits for it alone.
+	round := 7
+	stored := func(thirds ...int) func() bool {
+		return func() bool {
+			round++
+			for _, k := range keys {
+				if slices.Contains(thirds, slots[k]*3/redistest.Slots) && read(k, round) == round {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	require.Eventually(t, stored(0, 2), long, 5*time.Millisecond)
+	assert.NotZero(t, tiers.Health().Queued)
+	assert.False(t, stored(1)(), "its master is dead")
+
+	r, err = tiers.Invalidate(bg, tiercache.Pattern("k:*"))
+	require.NoError(t, err)
+	assert.True(t, r.Queued)
+	for _, k := range keys {
+		require.Equal(t, -1, read(k, -1), "invalidated once more while it waited")
+	}
+	require.Eventually(t, stored(0, 2), long, 5*time.Millisecond)
+
+	c.Nodes()[1].Restart()
+	eventuallySent(t, tiers)
+	require.Eventually(t, stored(0, 1, 2), long, 5*time.Millisecond)
+	assert.Zero(t, tiers.Health().Queued)
 }
 
 // A cluster that was never reached, whose connections are neither refused nor

@@ -81,7 +81,9 @@ func (c *Cache) useRedis(key string) bool {
 	if !c.spec.MemoryOnly {
 		return c.eng.useRedis(key)
 	}
-	return c.eng.remote != nil && c.reachable(key) && !c.eng.journal.Covers(key)
+	// A pattern that waits was published to nobody, wherever it is done.
+	nowhere := func() string { return "" }
+	return c.eng.remote != nil && c.reachable(key) && !c.eng.journal.Covers(key, nowhere)
 }
 
 // reachable tells whether Redis can be asked about key, queued or not.

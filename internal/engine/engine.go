@@ -128,7 +128,7 @@ func Open(cfg Config) (*Engine, error) {
 	e.mem = mem
 	if cfg.Remote.Client != nil {
 		cfg.Remote.Logger = cfg.Logger
-		cfg.Remote.Prefix, cfg.Remote.Bound = cfg.Prefix, cfg.Bound
+		cfg.Remote.Prefix, cfg.Remote.Bound, cfg.Remote.Trusting = cfg.Prefix, cfg.Bound, cfg.Trusting
 		cfg.Remote.Restored = func() { wake(e.restored) }
 		cfg.Remote.Replayed = func(owns func(string) bool) bool {
 			return !e.journal.CoversAny(func(key string) bool { return owns(e.prefix + key) })
@@ -248,11 +248,19 @@ var errNilContext = errors.New("tiercache: the context is nil")
 //
 // With the sample first, reader 1's sample is older than the writer's pass and
 // reader 2 finds the journal (model journal, -DJOURNAL_FIRST).
+//
+// A pattern that waits for a dead master A does not keep the keys of B from being
+// read, once it is done there. What was loaded at B since then is newer. B
+// restarts, or gets a slot of A's: it has another identity and is covered again.
+// A slot of A's fails over to C: it was not done there. B restarts between
+// this look and the GET: the value has an earlier stamp than the answer. The pattern
+// is invalidated again while it waits: it is done nowhere, or where that one was.
 func (e *Engine) useRedis(key string) bool {
 	if ablate.Out(ablate.Cover) {
 		return e.remote != nil && e.remote.Usable(e.prefix+key)
 	}
-	return e.remote != nil && e.remote.Usable(e.prefix+key) && !e.journal.Covers(key)
+	return e.remote != nil && e.remote.Usable(e.prefix+key) &&
+		!e.journal.Covers(key, func() string { return e.remote.Identity(e.prefix + key) })
 }
 
 // Health of the Redis tier; mode "memory" without one.

@@ -241,14 +241,20 @@ func (e *Engine) invalidatePattern(ctx context.Context, t Target, expire bool) (
 				e.dropPattern(t.Text)
 			}
 		}()
-		removed, err := e.remote.DeleteMatching(ctx, e.prefix, t.Text, expire, t.Progress)
+		s := remote.Sweep{Prefix: e.prefix, Pattern: t.Text, Expire: expire, Progress: t.Progress}
+		if !expire { // what is old counts as invalidated nowhere: an Invalidate may wait under the same name
+			s.Done = make(map[string]bool)
+		}
+		since := e.journal.Now()
+		removed, err := e.remote.DeleteMatching(ctx, s)
 		if err == nil {
 			err = e.publish(ctx, newsPattern, t.Text)
 		}
 		ended = true
 		r.Keys = removed
 		if e.failed(err); err != nil {
-			e.queue(journal.Pattern, t.Text)
+			e.journal.AddPart(journal.Entry{Kind: journal.Pattern, Text: t.Text}, since, s.Done)
+			wake(e.queued)
 			r.Queued = true
 		}
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tiercache/tiercache/internal/ablate"
 	"github.com/tiercache/tiercache/internal/journal"
+	"github.com/tiercache/tiercache/internal/remote"
 )
 
 const (
@@ -80,13 +81,19 @@ func (e *Engine) replayOnce(ctx context.Context) int {
 		e.journal.Replace(b, journal.Entry{Kind: journal.Tag, Text: scope}, left)
 	}
 	for _, text := range of[journal.Pattern] {
-		_, err := e.remote.DeleteMatching(ctx, e.prefix, text, false, nil)
+		entry := journal.Entry{Kind: journal.Pattern, Text: text}
+		done := b.Part(entry)
+		before := len(done)
+		_, err := e.remote.DeleteMatching(ctx, remote.Sweep{Prefix: e.prefix, Pattern: text, Done: done})
 		if err == nil {
 			err = e.publish(ctx, newsPattern, text)
 		}
 		if e.failed(err); err == nil {
 			e.dropPattern(text)
-			e.journal.Done(b, journal.Entry{Kind: journal.Pattern, Text: text})
+			e.journal.Done(b, entry)
+		} else if len(done) > before {
+			e.dropPattern(text)
+			e.journal.Part(b, entry, done)
 		}
 	}
 	return e.journal.Len()

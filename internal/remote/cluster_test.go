@@ -50,7 +50,7 @@ func TestInAClusterEveryKeyIsAskedAtItsMaster(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, failed)
 	assert.EqualValues(t, 100, n)
-	n, err = r.DeleteMatching(bg, "p:", "*", false, nil)
+	n, err = r.DeleteMatching(bg, Sweep{Prefix: "p:", Pattern: "*"})
 	require.NoError(t, err)
 	assert.EqualValues(t, 200, n, "on every master")
 }
@@ -69,7 +69,7 @@ func TestAMovedSlotIsFollowed(t *testing.T) {
 		"get":    func() error { _, err := r.Get(bg, key); return err },
 		"script": func() error { _, _, err := r.Acquire(bg, key, lease("a"), nil, 1e9); return err },
 		"unlink": func() error { _, failed, err := r.Unlink(bg, []string{key}); assert.Empty(t, failed); return err },
-		"scan":   func() error { _, err := r.DeleteMatching(bg, "p:", "*", false, nil); return err },
+		"scan":   func() error { _, err := r.DeleteMatching(bg, Sweep{Prefix: "p:", Pattern: "*"}); return err },
 	} {
 		cluster.MoveSlot(slot, from, to)
 		from, to = to, from

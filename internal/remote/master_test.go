@@ -58,7 +58,7 @@ func TestAMasterThatDiesIsOutOfUseAndComesBackByItself(t *testing.T) {
 	assert.ErrorIs(t, err, ErrUnavailable, "nobody waits for it")
 	_, failed, _ := r.Unlink(bg, []string{"k"})
 	assert.Equal(t, []string{"k"}, failed)
-	_, err = r.DeleteMatching(bg, "p:", "*", false, nil)
+	_, err = r.DeleteMatching(bg, Sweep{Prefix: "p:", Pattern: "*"})
 	assert.ErrorIs(t, err, ErrUnavailable)
 
 	s.Restart()

@@ -26,6 +26,8 @@ type Config struct {
 	Bound   time.Duration // how old what is heard may be
 	Handler coherence.Handler
 	Logger  *slog.Logger
+	// Trusting: what an earlier life of a server stored is believed.
+	Trusting bool
 
 	// Restored is called when a master answers again, and when it is in use again;
 	// Replayed whether all has been sent that had to wait for the keys that owns
@@ -245,14 +247,21 @@ func (r *Remote) Stamp(ctx context.Context, key string) (envelope.ID, error) {
 	return m.stamp(), nil
 }
 
-// parallel runs op on every one of ms and returns the first error.
-func parallel(ms []*master, op func(*master) error) error {
+// each runs op on every one of ms, at once, and returns their errors.
+func each(ms []*master, op func(*master) error) []error {
 	errs := make([]error, len(ms))
 	var wg sync.WaitGroup
 	for i, m := range ms {
 		wg.Go(func() { errs[i] = op(m) })
 	}
 	wg.Wait()
+	return errs
+}
+
+// parallel is each that returns the first error.
+func parallel(ms []*master, op func(*master) error) error { return first(each(ms, op)) }
+
+func first(errs []error) error {
 	for _, err := range errs {
 		if err != nil {
 			return err

@@ -185,12 +185,12 @@ func TestAPatternReachesEveryPageOfAScanAndSparesTheRest(t *testing.T) {
 		_, err := p.Exec(bg)
 		require.NoError(t, err)
 
-		n, err := r.DeleteMatching(bg, "p:", "in:*", false, nil)
+		n, err := r.DeleteMatching(bg, Sweep{Prefix: "p:", Pattern: "in:*"})
 		require.NoError(t, err)
 		assert.EqualValues(t, 5_000, n)
 		assert.EqualValues(t, 5_002, c.DBSize(bg).Val())
 
-		n, err = r.DeleteMatching(bg, "p:", "*", false, nil)
+		n, err = r.DeleteMatching(bg, Sweep{Prefix: "p:", Pattern: "*"})
 		require.NoError(t, err)
 		assert.EqualValues(t, 5_000, n)
 		assert.EqualValues(t, 1, c.Exists(bg, "p:~in:1").Val(), "the reserved names match nothing")
@@ -204,7 +204,7 @@ func TestAScanEndsWithItsContext(t *testing.T) {
 	r := openTo(t, c)
 	ctx, cancel := context.WithCancel(bg)
 	cancel()
-	_, err := r.DeleteMatching(ctx, "p:", "*", false, nil)
+	_, err := r.DeleteMatching(ctx, Sweep{Prefix: "p:", Pattern: "*"})
 	assert.ErrorIs(t, err, context.Canceled)
 	_, failed, err := r.Unlink(ctx, []string{"a", "b"})
 	assert.Error(t, err)

@@ -35,9 +35,10 @@ type routes struct {
 // place.
 type table struct {
 	masters  []*master
-	owner    *[slots]*master // nil: masters[0] owns all, if there is one
-	asOf     int64           // routes.disputes before it was read
-	began    int64           // clock.Now, before it was read
+	owner    *[slots]*master   // nil: masters[0] owns all, if there is one
+	asOf     int64             // routes.disputes before it was read
+	began    int64             // clock.Now, before it was read
+	since    map[*master]int64 // began of the table in which it got its last slot
 	replaced chan struct{}
 }
 
@@ -284,9 +285,24 @@ func (r *routes) build(ranges []redis.ClusterSlot, asOf, began int64) {
 		}
 	}
 	r.masters = used
-	old := r.table.Swap(t)
+	old := r.table.Load()
+	t.since = gains(old, t)
+	r.table.Store(t) // nobody else does
 	deafen(old, t)
 	close(old.replaced)
+}
+
+func gains(old, t *table) map[*master]int64 {
+	since := make(map[*master]int64, len(t.masters))
+	for _, m := range t.masters {
+		since[m] = old.since[m]
+	}
+	for s, m := range t.owner {
+		if m != nil && (old.owner == nil || old.owner[s] != m) {
+			since[m] = t.began
+		}
+	}
+	return since
 }
 
 // deafen voids what was heard from masters that have lost slots or got some. What

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/tiercache/tiercache/internal/envelope"
 )
 
@@ -21,11 +19,21 @@ const (
 	reserved = "~" // keys under <prefix>~ are the library's own: no pattern matches them
 )
 
-// DeleteMatching removes the keys prefix+x for every x that the glob pattern
-// matches, as Unlink does; with expire it treats them as Expire does. prefix has
-// no glob characters. progress, if there is one, is told how many so far: after
-// each batch, on the caller's goroutine, and a slow one slows the scan. The end
-// of ctx ends it; what was removed by then is counted.
+// Sweep says what DeleteMatching is to remove.
+type Sweep struct {
+	Prefix  string // without glob characters
+	Pattern string // a glob, of what comes after Prefix
+	Expire  bool   // treat the keys as Expire does; else as Unlink
+	// Progress is told how many so far: after each batch, on the caller's goroutine,
+	// and a slow one slows the scan. May be nil.
+	Progress func(removed int64)
+	// Done is where it is done already, as Identity names it, and gets more if it
+	// cannot be done everywhere: see sweepLiving. Nil: all masters or an error.
+	Done map[string]bool
+}
+
+// DeleteMatching removes the keys Prefix+x for every x that Pattern matches. The
+// end of ctx ends it; what was removed by then is counted.
 //
 // It scans every master, and again if slots or servers changed on the way. A
 // lease that stood when the scan began is removed like a value, so a load that
@@ -40,24 +48,27 @@ const (
 // that is carried in the next was at A through all of this: so two rounds without
 // a change of owner find every key, and one is enough if no slot is on its way
 // before it or after it.
-func (r *Remote) DeleteMatching(ctx context.Context, prefix, pattern string, expire bool, progress func(removed int64)) (removed int64, err error) {
+func (r *Remote) DeleteMatching(ctx context.Context, s Sweep) (removed int64, err error) {
 	d := unlinking
-	if expire {
+	if s.Expire {
 		d = expiring(envelope.NewToken)
 	}
-	err = r.sweep(ctx, d, prefix, pattern, func(n int64) {
+	add := func(n int64) {
 		removed += n
-		if progress != nil {
-			progress(removed)
+		if s.Progress != nil {
+			s.Progress(removed)
 		}
-	})
+	}
+	if err = r.sweep(ctx, d, s, add); err != nil && s.Done != nil && !r.cfg.Trusting {
+		r.sweepLiving(ctx, d, s, add)
+	}
 	if over := Over(ctx); err != nil && over != nil {
-		err = fmt.Errorf("tiercache: the scan for %q ended early: %w", pattern, over)
+		err = fmt.Errorf("tiercache: the scan for %q ended early: %w", s.Pattern, over)
 	}
 	return removed, err
 }
 
-func (r *Remote) sweep(ctx context.Context, d deed, prefix, pattern string, add func(int64)) error {
+func (r *Remote) sweep(ctx context.Context, d deed, s Sweep, add func(int64)) error {
 	var last string // what the masters held through the last round, "" if it changed
 	for range rescans + 1 {
 		t, err := r.routes.undisputed(ctx, r.cfg.Write)
@@ -68,11 +79,11 @@ func (r *Remote) sweep(ctx context.Context, d deed, prefix, pattern string, add 
 		if err := parallel(t.masters, func(m *master) error { return m.met(ctx) }); err != nil {
 			return err
 		}
-		before, err := r.hold(ctx, t)
+		before, err := r.hold(ctx, t.masters)
 		if err != nil {
 			return err
 		}
-		err = round(ctx, t, d, prefix, pattern, add)
+		err = first(round(ctx, t, t.masters, d, s, add))
 		if moved(err) && r.plan.cluster != nil {
 			r.routes.stale()
 			last = ""
@@ -82,7 +93,7 @@ func (r *Remote) sweep(ctx context.Context, d deed, prefix, pattern string, add 
 		}
 		// Asked before the table is compared: a slot that arrives in between has a
 		// new owner by then.
-		after, err := r.hold(ctx, t)
+		after, err := r.hold(ctx, t.masters)
 		if err != nil {
 			return err
 		}
@@ -103,16 +114,16 @@ func (r *Remote) sweep(ctx context.Context, d deed, prefix, pattern string, add 
 	return ErrUnavailable
 }
 
-// round scans every master once. The counts come to the goroutine that called,
+// round scans each of some masters of t once, and returns their errors. The counts come to the goroutine that called,
 // which may panic in add: then nobody takes them any more.
-func round(ctx context.Context, t *table, d deed, prefix, pattern string, add func(int64)) error {
+func round(ctx context.Context, t *table, some []*master, d deed, s Sweep, add func(int64)) []error {
 	ctx, cancel := context.WithCancel(ctx)
-	counts, ended, left := make(chan int64), make(chan error, 1), make(chan struct{})
+	counts, ended, left := make(chan int64), make(chan []error, 1), make(chan struct{})
 	defer close(left)
 	defer cancel()
 	go func() {
-		ended <- parallel(t.masters, func(m *master) error {
-			return m.sweep(ctx, t, d, prefix, pattern, func(n int64) {
+		ended <- each(some, func(m *master) error {
+			return m.sweep(ctx, t, d, s, func(n int64) {
 				select {
 				case counts <- n:
 				case <-left:
@@ -124,8 +135,8 @@ func round(ctx context.Context, t *table, d deed, prefix, pattern string, add fu
 		select {
 		case n := <-counts:
 			add(n)
-		case err := <-ended:
-			return err
+		case errs := <-ended:
+			return errs
 		}
 	}
 }
@@ -133,18 +144,18 @@ func round(ctx context.Context, t *table, d deed, prefix, pattern string, add fu
 // sweep does it to what each SCAN finds before the next. Gathered into full
 // batches, the deletes leave fewer gaps for others: the median of a GET meanwhile
 // doubles, and the scan is no faster.
-func (m *master) sweep(ctx context.Context, t *table, d deed, prefix, pattern string, count func(int64)) error {
+func (m *master) sweep(ctx context.Context, t *table, d deed, s Sweep, count func(int64)) error {
 	var cursor uint64
 	for {
 		var keys []string
 		err := m.do(ctx, m.budget.write, func(ctx context.Context, l *life) (err error) {
-			keys, cursor, err = l.rdb.Scan(ctx, cursor, prefix+pattern, scanCount).Result()
+			keys, cursor, err = l.rdb.Scan(ctx, cursor, s.Prefix+s.Pattern, scanCount).Result()
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		keys = slices.DeleteFunc(keys, func(k string) bool { return strings.HasPrefix(k[len(prefix):], reserved) })
+		keys = slices.DeleteFunc(keys, func(k string) bool { return strings.HasPrefix(k[len(s.Prefix):], reserved) })
 		for len(keys) > 0 {
 			some := keys[:min(batch, len(keys))]
 			keys = keys[len(some):]
@@ -173,80 +184,4 @@ func (m *master) remove(ctx context.Context, t *table, d deed, keys []string) (n
 		}
 	}
 	return n, err
-}
-
-// holding is what the masters of a table say of themselves. Each is asked for its
-// own part: of the others it may know an older state.
-type holding struct {
-	what string // which life of each has which slots
-	open bool   // a slot is on its way from one to another, or may be
-	away bool   // to one that the table does not have
-}
-
-func (r *Remote) hold(ctx context.Context, t *table) (holding, error) {
-	texts := make([]string, len(t.masters))
-	var unknown bool
-	if r.plan.cluster != nil {
-		at := make(map[*master]int, len(t.masters))
-		for i, m := range t.masters {
-			at[m] = i
-		}
-		err := parallel(t.masters, func(m *master) error {
-			return m.do(ctx, m.budget.write, func(ctx context.Context, l *life) (err error) {
-				texts[at[m]], err = l.rdb.ClusterNodes(ctx).Result()
-				return err
-			})
-		})
-		switch {
-		case redis.HasErrorPrefix(err, "NOPERM"):
-			unknown = true
-		case strings.Contains(answer(err), "cluster support disabled"), strings.Contains(answer(err), "unknown command"):
-			// Something else makes a cluster of these servers: no slot has a way.
-		case err != nil:
-			return holding{}, err
-		}
-	}
-	h := heldBy(texts)
-	h.open = h.open || unknown
-	for _, m := range t.masters {
-		s := m.stamp()
-		h.what += " " + string(s[:])
-	}
-	return h, nil
-}
-
-// heldBy reads the answers to CLUSTER NODES: of each the line of who gave it.
-//
-//	id addr flags master ping pong epoch link slot…
-//
-// where a slot is one or a range, or open: [slot->-id] goes to id, [slot-<-id]
-// comes from there.
-func heldBy(texts []string) (h holding) {
-	ids := make(map[string]bool)
-	var elsewhere []string
-	for _, text := range texts {
-		for line := range strings.Lines(text) {
-			f := strings.Fields(line)
-			if len(f) < 8 || !strings.Contains(f[2], "myself") {
-				continue
-			}
-			ids[f[0]] = true
-			h.what += f[0]
-			for _, slot := range f[8:] {
-				if !strings.HasPrefix(slot, "[") {
-					h.what += " " + slot
-					continue
-				}
-				h.open = true
-				if _, id, ok := strings.Cut(strings.TrimSuffix(slot, "]"), "-"); ok && len(id) > 2 {
-					elsewhere = append(elsewhere, id[2:])
-				}
-			}
-			h.what += "\n"
-		}
-	}
-	for _, id := range elsewhere {
-		h.away = h.away || !ids[id]
-	}
-	return h
 }
