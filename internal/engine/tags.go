@@ -47,7 +47,6 @@ type tagTable struct {
 // tag is what this node knows of one tag.
 type tag struct {
 	name    string
-	scope   string              // what the journal knows it by: its name, or that of all groups
 	current atomic.Pointer[gen] // nil: not known
 	voided  atomic.Uint64       // sequence of the last local invalidation
 

@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+
+	"github.com/tiercache/tiercache/internal/journal"
+	"github.com/tiercache/tiercache/internal/remote"
+)
+
+// invalidateTags takes three commands a tag, whatever the number of values.
+func (e *Engine) invalidateTags(ctx context.Context, names []string) (r Report) {
+	pass := func() {
+		for _, n := range names {
+			e.dropTag(n)
+		}
+	}
+	e.around(pass, func() {
+		for _, scope := range names {
+			for _, n := range e.turn(ctx, scope, nil, nil) {
+				e.queue(journal.Tag, n)
+				r.Queued = true
+			}
+		}
+	})
+	return r
+}
+
+// turn gives a tag a new generation in Redis. The clock goes first: whoever finds
+// the new record unborn reads the clock after that. The tags of Clear are known
+// before any load, so nobody compares theirs with the clock. It returns the names of
+// those that Redis was not told of.
+func (e *Engine) turn(ctx context.Context, scope string, addMark, removeMark []byte) (failed []string) {
+	names := e.tagNames(scope)
+	var err error
+	if strings.HasPrefix(scope, userTag("")) {
+		var t remote.Tick
+		if t, err = e.remote.Tick(ctx); err == nil {
+			e.tags.clock.Store(&t) // what begins now began after it
+		}
+	}
+	if err != nil {
+		e.failed(err)
+		return names
+	}
+	var mu sync.Mutex // guards failed
+	err = inParallel(len(names), func(i int) error {
+		err := e.remote.TurnTag(ctx, e.remote.TagKey(names[i]), tagLife, addMark, removeMark, markLife)
+		if err != nil {
+			mu.Lock()
+			failed = append(failed, names[i])
+			mu.Unlock()
+		}
+		return err
+	})
+	if err == nil {
+		if err = e.publish(ctx, newsTag, scope); err != nil {
+			failed = names
+		}
+	}
+	e.failed(err)
+	return failed
+}
+
+// inParallel runs op for 0 to n-1, some at a time, and returns the first error.
+func inParallel(n int, op func(i int) error) error {
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 16)
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			errs[i] = op(i)
+			<-slots
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
