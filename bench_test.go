@@ -3,6 +3,7 @@ package tiercache_test
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -113,6 +114,49 @@ func BenchmarkMemoryHit(b *testing.B) {
 			}
 		})
 	})
+}
+
+// BenchmarkMemoryHitHearing is the hit of a process that hears of others' changes,
+// after many patterns and tags were invalidated, beside that of memory alone.
+func BenchmarkMemoryHitHearing(b *testing.B) {
+	load := func(context.Context) (profile, error) { return ann, nil }
+	for name, cfg := range map[string]tiercache.Config{
+		"memory alone": {},
+		"hearing":      {Redis: redistest.Start(b).Client(), Prefix: "t:"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			tiers, err := tiercache.Open(cfg)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { _ = tiers.Close() })
+			cache, err := tiercache.New(tiers, tiercache.Options[profile]{Name: "users", TTL: time.Hour,
+				Tags: func(p profile) []string { return []string{"user"} }})
+			if err != nil {
+				b.Fatal(err)
+			}
+			for i := range 1_000 {
+				n := strconv.Itoa(i)
+				if _, err := tiers.Invalidate(bg, tiercache.Tag("other"+n), tiercache.Pattern("other:"+n+"?")); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for hits := int64(0); cache.Stats().MemoryHits < hits+100; { // what is new in Redis is settled
+				hits = cache.Stats().MemoryHits
+				for range 100 {
+					if _, err := cache.GetOrLoad(bg, "user:42", load); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := cache.GetOrLoad(bg, "user:42", load); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 // BenchmarkRedisHit sets a hit in Redis beside go-redis GET plus json decode.
