@@ -40,10 +40,10 @@ func TestASlowHandshakeDoesNotBringBackTheStampOfAnEarlierLife(t *testing.T) {
 	require.NoError(t, cache.Delete(bg, "k:1"))
 
 	// All connections are busy, so a new one is made; the answer to its INFO waits.
-	info := w.holdReply("info", "replication")
+	info := w.holdReply(t, "info", "replication")
 	var busy []*stop
 	for met := false; !met; {
-		get := w.holdReply("get", "t:busy"+strconv.Itoa(len(busy)))
+		get := w.holdReply(t, "get", "t:busy"+strconv.Itoa(len(busy)))
 		go func() { _, _, _ = cache.Get(bg, "busy"+strconv.Itoa(len(busy))) }()
 		select {
 		case <-get.reached:
@@ -136,13 +136,13 @@ func TestALeaseWhoseAnswerCameTooLateIsNotLeftStanding(t *testing.T) {
 			cache := newCache(t, open(t, cfg), tiercache.Options[int]{})
 			_, err := cache.GetOrLoad(bg, "warm-up", value(0)) // the scripts are there
 			require.NoError(t, err)
-			acquire := w.holdReply("evalsha", key)
+			acquire := w.holdReply(t, "evalsha", key)
 			done := make(chan error, 1)
 			go func() {
 				_, err := cache.GetOrLoad(bg, "k", value(1), tiercache.Also("also"))
 				done <- err
 			}()
-			acquire.wait()
+			acquire.wait(t)
 			assert.EqualValues(t, 1, s.Client().Exists(bg, key).Val(), "the lease")
 			require.NoError(t, <-done, "its time is up, and the value is loaded")
 			assert.Zero(t, s.Client().Exists(bg, key).Val())
@@ -155,13 +155,13 @@ func TestAnInvalidationThatRacesCloseIsSentOrReported(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.mustLoad(t, 1)
-	unlink := w.w.holdRequest(removal...)
+	unlink := w.w.holdRequest(t, removal...)
 	got := make(chan error, 1)
 	go func() {
 		_, err := w.tiers.Invalidate(bg, tiercache.Key("k:1"))
 		got <- err
 	}()
-	unlink.wait()
+	unlink.wait(t)
 	closed := make(chan error, 1)
 	go func() { closed <- w.tiers.Close() }()
 	soon(t, "closing", func() bool { _, err := w.tiers.Invalidate(bg, tiercache.Key("x")); return err == tiercache.ErrClosed })
@@ -221,13 +221,13 @@ func TestAKeyWhoseSlotMovesDuringAScanIsNotMissed(t *testing.T) {
 	_, err := cache.GetOrLoad(bg, key, value(1))
 	require.NoError(t, err)
 
-	scan := w.holdRequest("scan")
+	scan := w.holdRequest(t, "scan")
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		_, err := tiers.Invalidate(bg, tiercache.Pattern("k*"))
 		assert.NoError(t, err)
 	})
-	scan.wait()
+	scan.wait(t)
 	for _, i := range []int{1, 2} { // those are through, or will be before the slot is there
 		soon(t, "scan of another master", func() bool {
 			return field(c.Nodes()[i].Client().Info(bg, "commandstats").Val(), "cmdstat_scan:") != ""

@@ -171,3 +171,38 @@ func TestMemoryOnlyValuesOfTiersWithoutRedisLiveAsAnyOther(t *testing.T) {
 	require.NoError(t, cache.Clear(bg))
 	mustLoad(t, cache, 2)
 }
+
+// A marker stands in Redis for a cache whose values do not.
+func TestWhileAMutateRunsAMemoryOnlyCacheKeepsNothing(t *testing.T) {
+	t.Parallel()
+	onEveryRedis(t, func(t *testing.T, addr string) {
+		nodes, caches := memoryOnlyPair(t, addr)
+		for i, c := range caches {
+			store(t, c, "k", tagged(0))
+			_, err := nodes[0].Mutate(bg, func(context.Context) error {
+				soon(t, "the marker is heard of", func() bool { _, ok, _ := c.Get(bg, "k"); return !ok })
+				for v := 1; v < 4; v++ {
+					mustLoad(t, c, v)
+				}
+				return nil
+			}, tiercache.Key("k"))
+			require.NoError(t, err, "node %d", i)
+		}
+	})
+}
+
+// Set: void, says so, keeps | its own message comes back: it is of before
+func TestWhatANodeSaysItselfDoesNotVoidItsMemoryOnlyValue(t *testing.T) {
+	t.Parallel()
+	onEveryRedis(t, func(t *testing.T, addr string) {
+		_, caches := memoryOnlyPair(t, addr)
+		for i := range 20 {
+			store(t, caches[0], "probe", tagged(0))
+			require.NoError(t, caches[0].Set(bg, "k", thing{V: i}))
+			// The channel keeps its order: with the probe gone, the Set was heard.
+			require.NoError(t, caches[1].Delete(bg, "probe"))
+			soon(t, "the probe is gone", func() bool { _, ok, _ := caches[0].Get(bg, "probe"); return !ok })
+			require.Equal(t, i, inMemory(t, caches[0], "k").V)
+		}
+	})
+}

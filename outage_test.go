@@ -318,3 +318,61 @@ func TestAJournalThatOverflowsForgetsNothing(t *testing.T) {
 		assert.Equal(t, 2, v, key)
 	}
 }
+
+// A master is in use again once the keys that waited were sent: patterns, whose scans
+// take long, come after. Until they are done they cover what they match.
+func TestKeysAreSentAgainBeforePatterns(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	w := &wire{addr: s.Addr()}
+	c := redis.NewClient(w.options())
+	t.Cleanup(func() { _ = c.Close() })
+	tiers := open(t, patient(c))
+	cache := newCache(t, tiers, tiercache.Options[int]{})
+	eventuallyConnected(t, tiers)
+	s.Kill()
+	outOfUse(t, tiers)
+	for _, pattern := range []string{"p*", "q*"} {
+		r, err := tiers.Invalidate(bg, tiercache.Pattern(pattern))
+		require.NoError(t, err)
+		require.True(t, r.Queued)
+	}
+	require.NoError(t, cache.Delete(bg, "k"))
+	scan := w.holdRequest(t, "scan")
+	s.Restart()
+	scan.wait(t)
+	soon(t, "the key was sent", func() bool { return tiers.Health().Queued == 2 })
+	eventuallyConnected(t, tiers)
+	v, err := cache.GetOrLoad(bg, "k", value(1))
+	require.NoError(t, err)
+	require.Equal(t, 1, v)
+	assert.EqualValues(t, 1, s.Client().Exists(bg, "t:k").Val(), "it is in Redis")
+	scan.release()
+	eventuallySent(t, tiers)
+}
+
+// A pattern waits, Redis refuses it | a load without Redis | another node deletes the
+// key | its value must not stay for as long as an outage's would
+func TestWhatIsLoadedUnderAPatternThatWaitsIsNoOlderThanTheBound(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	cfg := patient(user(t, s, "-scan"))
+	cfg.OutageStaleness = time.Hour
+	tiers := open(t, cfg)
+	cache := newCache(t, tiers, tiercache.Options[int]{})
+	other := newCache(t, open(t, patient(client(t, s.Addr()))), tiercache.Options[int]{})
+	hear(t, tiers)
+	r, err := tiers.Invalidate(bg, tiercache.Pattern("k:*"))
+	require.NoError(t, err)
+	require.True(t, r.Queued)
+	_, err = cache.GetOrLoad(bg, "k:1", value(1))
+	require.NoError(t, err)
+	require.NoError(t, other.Delete(bg, "k:1"))
+	soon(t, "the value of before is gone", func() bool {
+		v, err := cache.GetOrLoad(bg, "k:1", value(2))
+		require.NoError(t, err)
+		return v == 2
+	})
+	require.NotZero(t, tiers.Health().Queued)
+	require.True(t, tiers.Health().Connected)
+}

@@ -215,15 +215,41 @@ func TestAValueWhoseFillWasNotAcknowledgedIsNotServedWhileRedisIsInUse(t *testin
 	tiers := open(t, cfg)
 	cache := newCache(t, tiers, tiercache.Options[int]{})
 	hear(t, tiers)
-	fill := w.holdReply(filling...)
+	fill := w.holdReply(t, filling...)
 	v, err := cache.GetOrLoad(bg, "k:1", value(1))
 	require.NoError(t, err)
 	require.Equal(t, 1, v)
-	fill.wait()
+	fill.wait(t)
 	fill.release()
 	require.NoError(t, client(t, w.addr).Del(bg, "t:k:1").Err()) // of which Pub/Sub does not tell
 	v, err = cache.GetOrLoad(bg, "k:1", value(2))
 	require.NoError(t, err)
 	assert.Equal(t, 2, v)
 	assert.EqualValues(t, 1, cache.Stats().Errors)
+}
+
+// TrustAfterFailover, another life: the clock may have lost ticks that records have,
+// so that no reading covers their births
+func TestTagsAreOfUseInALifeThatIsTrusted(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	cfg := patient(client(t, s.Addr()))
+	cfg.TrustAfterFailover = true
+	tiers := open(t, cfg)
+	cache := newCache(t, tiers, tiercache.Options[thing]{Tags: thingTags})
+	hear(t, tiers)
+	store(t, cache, "a", tagged(1, "red"))
+	s.Snapshot()
+	s.RestartFromSnapshot()
+	eventuallyConnected(t, tiers)
+	hear(t, tiers)
+	store(t, cache, "b", tagged(1, "red"))
+	void(t, tiers, "unrelated")
+	store(t, cache, "c", tagged(1, "red"))
+	void(t, tiers, "red")
+	for _, key := range []string{"a", "b", "c"} {
+		_, ok, err := cache.Get(bg, key)
+		require.NoError(t, err)
+		assert.False(t, ok, key)
+	}
 }

@@ -1,6 +1,7 @@
 package tiercache_test
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"testing"
@@ -111,5 +112,57 @@ func TestTheRecordsOfTagsOutliveWhatIsStoredUnderThem(t *testing.T) {
 			}
 			require.Equal(t, 2, others, "those of Clear")
 		}
+	})
+}
+
+// By Pub/Sub a record is evicted, and made anew by another node, which nobody tells:
+// each finds the other's values void and loads over them
+func TestByPubSubNodesAgreeOnARecordThatWasMadeAnew(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b bubble) {
+		first, second := b.node(), b.node()
+		cache := newCache(b.T, first, tiercache.Options[int]{})
+		hear(b.T, first)
+		store(b.T, cache, "x", value(1))
+		evicted := 0
+		for _, key := range b.mini.Keys() {
+			if strings.HasSuffix(key, "all") {
+				b.mini.Del(key)
+				evicted++
+			}
+		}
+		require.Positive(b, evicted)
+		there := newCache(b.T, second, tiercache.Options[int]{})
+		hear(b.T, second)
+		time.Sleep(2500 * time.Millisecond) // longer than what is known of a record is believed unasked
+		loads := 0
+		for range 10 {
+			for _, c := range []*tiercache.Cache[int]{cache, there} {
+				_, err := c.GetOrLoad(bg, "y", func(context.Context) (int, error) { loads++; return 1, nil }, tiercache.Fresh())
+				require.NoError(b, err)
+			}
+		}
+		assert.LessOrEqual(b, loads, 3)
+	})
+}
+
+func TestMoreTagsThanAValueCanHaveAreAnErrorAtOnce(t *testing.T) {
+	t.Parallel()
+	onEveryTier(t, func(t *testing.T, config func() tiercache.Config) {
+		cache := newCache(t, open(t, config()), tiercache.Options[thing]{Tags: thingTags})
+		tags := make([]string, 80)
+		for i := range tags {
+			tags[i] = strings.Repeat("x", 4000) + strconv.Itoa(i)
+		}
+		_, err := cache.GetOrLoad(bg, "k", unwanted[thing](t), tiercache.WithTags(tags...))
+		require.ErrorContains(t, err, "80 tags of one value are too many")
+		require.ErrorContains(t, cache.Set(bg, "k", thing{}, tiercache.WithTags(tags...)), "too many")
+		require.ErrorContains(t, cache.Set(bg, "k", thing{Tags: tags}), "too many")
+		for v := range 2 { // whose load would wait for a lease that was left behind
+			got, err := cache.GetOrLoad(bg, "k", tagged(v, tags...))
+			require.NoError(t, err, "its caller gets the value")
+			require.Equal(t, v, got.V)
+		}
+		store(t, cache, "k", tagged(7), tiercache.WithTags(tags[:10]...))
 	})
 }

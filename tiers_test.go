@@ -108,6 +108,7 @@ type stop struct {
 	reply    bool
 	reached  chan struct{}
 	released chan struct{}
+	once     sync.Once // of release
 }
 
 func (w *wire) options() *redis.Options {
@@ -126,19 +127,31 @@ func (w *wire) tiers(t *testing.T) *tiercache.Tiers {
 	return open(t, patient(c))
 }
 
-func (w *wire) hold(reply bool, words ...string) *stop {
+// hold stops a command until it is released, or the test ends: before its Tiers are
+// closed, which may wait for the command.
+func (w *wire) hold(t *testing.T, reply bool, words ...string) *stop {
 	s := &stop{words: words, reply: reply, reached: make(chan struct{}), released: make(chan struct{})}
+	t.Cleanup(s.release)
 	w.mu.Lock()
 	w.stops = append(w.stops, s)
 	w.mu.Unlock()
 	return s
 }
 
-func (w *wire) holdRequest(words ...string) *stop { return w.hold(false, words...) }
-func (w *wire) holdReply(words ...string) *stop   { return w.hold(true, words...) }
+func (w *wire) holdRequest(t *testing.T, words ...string) *stop { return w.hold(t, false, words...) }
+func (w *wire) holdReply(t *testing.T, words ...string) *stop   { return w.hold(t, true, words...) }
 
-func (s *stop) wait()    { <-s.reached }
-func (s *stop) release() { close(s.released) }
+// wait until the command is there.
+func (s *stop) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case <-s.reached:
+	case <-time.After(long):
+		require.FailNow(t, "the command never came", "%q", s.words)
+	}
+}
+
+func (s *stop) release() { s.once.Do(func() { close(s.released) }) }
 
 func (w *wire) match(b []byte) *stop {
 	w.mu.Lock()

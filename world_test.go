@@ -33,7 +33,6 @@ func worldAt(t *testing.T, addr string) world {
 // until the bound is over; nothing that is said meanwhile, of the node's own doing
 // either, comes to the help of a guard that is missing.
 func (w world) deafen(t *testing.T) {
-	pong := w.w.holdReply("ping")
-	pong.wait()
-	t.Cleanup(pong.release) // before Close, which waits for the reader
+	pong := w.w.holdReply(t, "ping")
+	pong.wait(t)
 }
