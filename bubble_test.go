@@ -26,6 +26,10 @@ type bubble struct {
 	away *atomic.Bool // nobody is let in
 }
 
+// unbounded is a pool that nobody waits for: go-redis keeps the timers of those who
+// do for the whole process, and one of a bubble must not be used outside of it.
+const unbounded = 10_000
+
 // leave ends all connections, and lets in none.
 func (b bubble) leave() { b.away.Store(true); b.mini.Close() }
 
@@ -44,6 +48,7 @@ func (b bubble) node() *tiercache.Tiers { return open(b.T, patient(b.client())) 
 
 func (b bubble) client() *redis.Client {
 	c := redis.NewClient(&redis.Options{
+		PoolSize: unbounded,
 		Dialer: func(context.Context, string, string) (net.Conn, error) {
 			if b.away.Load() {
 				return nil, errors.New("connection refused")

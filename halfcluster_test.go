@@ -71,6 +71,7 @@ func (p *parts) node(change func(*tiercache.Config)) *tiercache.Tiers {
 	}
 	c := redis.NewClusterClient(&redis.ClusterOptions{
 		ClusterSlots: slots,
+		PoolSize:     unbounded,
 		Dialer: func(_ context.Context, _, addr string) (net.Conn, error) {
 			host, _, _ := net.SplitHostPort(addr)
 			i, err := strconv.Atoi(host)
