@@ -142,7 +142,9 @@ func (c *Cache) loadLeased(ctx context.Context, out *outcome, holds []hold, load
 	if !ok || l.ttl <= 0 {
 		// The answer of release is the judge of a value that is not stored, as
 		// that of fill is of one that is.
-		out.filledAt = now()
+		if len(l.names) == 0 { // of its own tags it says nothing: its age decides
+			out.filledAt = now()
+		}
 		out.gens = b.of(0)
 		out.standing = c.release(ctx, holds) && err == nil
 		return
