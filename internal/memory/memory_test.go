@@ -115,7 +115,8 @@ func TestReadersNeverSeeADeletedItem(t *testing.T) {
 	// to it were set, and deleted after that.
 	var dead atomic.Int64
 	var done atomic.Bool
-	var readers sync.WaitGroup
+	var readers, settlers sync.WaitGroup
+	defer settlers.Wait()
 	for range 3 {
 		readers.Go(func() {
 			for !done.Load() {
@@ -145,7 +146,8 @@ func TestReadersNeverSeeAnOlderItemThanTheLastSet(t *testing.T) {
 	const key = "hot"
 	var set atomic.Int64
 	var done atomic.Bool
-	var readers sync.WaitGroup
+	var readers, settlers sync.WaitGroup
+	defer settlers.Wait()
 	for range 3 {
 		readers.Go(func() {
 			for !done.Load() {
@@ -161,7 +163,7 @@ func TestReadersNeverSeeAnOlderItemThanTheLastSet(t *testing.T) {
 	for n := 1; n <= 3_000; n++ {
 		c.Set(item(key, n))
 		if n%3 == 0 {
-			go c.settleAll()
+			settlers.Go(c.settleAll)
 		}
 		set.Store(int64(n))
 	}
