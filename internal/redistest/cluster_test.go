@@ -96,6 +96,7 @@ func TestAGracefulFailoverLosesNothingAndIsKnownToAll(t *testing.T) {
 
 func TestWhatACombinationOfNodesCannotDoFailsTheTestAtOnce(t *testing.T) {
 	t.Parallel()
+	lookup(t) // or skips, as every test here does
 	r := &recorder{TB: t}
 	r.run(func() { StartClusterWithReplicas(r, 0, 1) })
 	assert.Contains(t, r.reason, "a cluster of 0 masters")
