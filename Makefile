@@ -47,6 +47,7 @@ lint: ## gofmt, vet, staticcheck
 
 bench: ## each figure beside its floor, in the same run
 	go test -run '^$$' -bench . -benchmem -count 5 .
+	go test -run '^$$' -bench 'Eviction|TrackingCPU' -benchtime 5000x -count 3 ./internal/engine ./internal/coherence
 
 fuzz: ## every fuzz target for FUZZTIME
 	@go list ./... | while read -r p; do \
