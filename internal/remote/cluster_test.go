@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -36,7 +37,7 @@ func TestInAClusterEveryKeyIsAskedAtItsMaster(t *testing.T) {
 	for i := range 300 {
 		k := fmt.Sprint("p:", i)
 		keys = append(keys, k)
-		won, _, err := r.Acquire(bg, k, lease("a"), nil, 1e9)
+		won, _, err := r.Acquire(bg, k, lease("a"), nil, time.Minute)
 		require.NoError(t, err)
 		require.True(t, won)
 		reply, err := r.Get(bg, k)
