@@ -44,7 +44,7 @@ func BenchmarkEviction(b *testing.B) {
 		for { // in memory, and past the doubt about its own fill
 			_, err := cache.Load(bg, "k", gives(i), Call{})
 			require.NoError(b, err)
-			if _, _, ok := cache.Hit("k"); ok {
+			if cache.Hit("k", true).OK {
 				break
 			}
 		}
