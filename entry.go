@@ -19,8 +19,8 @@ type Entry[T any] struct {
 type Tier int
 
 const (
-	Memory Tier = iota + 1
-	Redis
+	Memory Tier = iota + 1 // this process's
+	Redis                  // that of all
 )
 
 // String gives "memory" or "redis".

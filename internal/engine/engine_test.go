@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var bg = context.Background()
 
 func memoryOnly(t *testing.T) (*Engine, *Cache) {
-	e, err := Open(Config{MemoryBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler)})
+	e, err := Open(Config{Largest: 1 << 20, MemoryBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = e.Close() })
 	c, err := e.NewCache(Spec{Name: "c", TTL: time.Hour, LoadTimeout: time.Hour,
@@ -70,7 +70,7 @@ func TestPatternsPastTheirNumberMergeAndVoidNoMoreThanTheyMust(t *testing.T) {
 		require.Less(t, table.list[i-1].seq, table.list[i].seq, "in the order of their numbers")
 	}
 	for i := range 50 {
-		hit := c.Hit("other:" + strconv.Itoa(i) + ":x", true)
+		hit := c.Hit("other:"+strconv.Itoa(i)+":x", true)
 		assert.True(t, hit.OK, "other:%d: no pattern had its prefix", i)
 	}
 	hit := c.Hit("user:7:x", true)

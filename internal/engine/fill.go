@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tiercache/tiercache/internal/ablate"
 	"github.com/tiercache/tiercache/internal/envelope"
 	"github.com/tiercache/tiercache/internal/memory"
 )
@@ -42,7 +43,11 @@ func (c *Cache) over(hash uint64, key string, old *outcome, v validity) hold {
 		panic("bug: engine: a value that does not open")
 	}
 	head.Token = envelope.NewToken()
-	return hold{key: key, hash: hash, rkey: c.eng.prefix + key, v: v, stands: old.raw[:envelope.HeadLen], head: head, old: old}
+	stands := old.raw[:envelope.HeadLen]
+	if ablate.Out(ablate.RefreshFence) {
+		stands = stands[:1]
+	}
+	return hold{key: key, hash: hash, rkey: c.eng.prefix + key, v: v, stands: stands, head: head, old: old}
 }
 
 // loaded is a value made ready to be stored.

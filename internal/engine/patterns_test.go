@@ -17,7 +17,7 @@ import (
 )
 
 func engineWith(t testing.TB, bytes int64) (*Engine, *Cache) {
-	e, err := Open(Config{MemoryBytes: bytes, Logger: slog.New(slog.DiscardHandler)})
+	e, err := Open(Config{Largest: 1 << 20, MemoryBytes: bytes, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = e.Close() })
 	c, err := e.NewCache(Spec{Name: "c", TTL: time.Hour})

@@ -37,7 +37,6 @@ func (r *Remote) TakeTurn(ctx context.Context, key string, ttl time.Duration) (t
 		var won *redis.BoolCmd
 		var is *redis.StringCmd
 		_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			//lint:ignore SA1019 SET with NX and PX is what it sends
 			won = p.SetNX(ctx, key, turnTaken, ttl)
 			is = p.Get(ctx, key)
 			return nil
