@@ -119,6 +119,20 @@ func (c *Cache[T]) Get(ctx context.Context, key string) (value T, ok bool, err e
 	return c.out(v), true, nil
 }
 
+// Refresh runs load, whatever memory and Redis have, and stores what it gives in the
+// place of that, unless somebody invalidates meanwhile. Calls in this process that
+// come before it begins share it. What is there stays if load fails, and its error is
+// returned.
+func (c *Cache[T]) Refresh(ctx context.Context, key string, load func(context.Context) (T, error), opts ...CallOption) (T, error) {
+	call := callOf(opts)
+	call.Load = true
+	v, err := c.c.Load(ctx, key, untyped(load), call)
+	if err != nil {
+		return c.none(err)
+	}
+	return c.out(v), nil
+}
+
 // Set stores v, which the caller knows to be the newest value of key. A load
 // that began before cannot overwrite it, nor can a Set overtaken by an
 // Invalidate undo that. If Redis cannot be reached before ctx ends it becomes an

@@ -287,3 +287,74 @@ func TestAValueThatIsTooLargeIsReturnedAndNotStored(t *testing.T) {
 		}
 	})
 }
+
+func TestRefreshLoadsWhateverThereIsAndKeepsItIfTheLoadFails(t *testing.T) {
+	t.Parallel()
+	inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
+		cache := newCache(b.T, tiers, tiercache.Options[int]{})
+		for _, v := range []int{1, 2} { // nothing there, then something
+			got, err := cache.Refresh(bg, "k:1", value(v))
+			require.NoError(b, err)
+			assert.Equal(b, v, got)
+			got, err = cache.GetOrLoad(bg, "k:1", unwanted[int](b.T))
+			require.NoError(b, err)
+			assert.Equal(b, v, got)
+		}
+		_, err := cache.Refresh(bg, "k:1", failing)
+		assert.Equal(b, errSource, err)
+		got, err := cache.GetOrLoad(bg, "k:1", unwanted[int](b.T))
+		require.NoError(b, err)
+		assert.Equal(b, 2, got)
+		if tiers.Health().Mode == "memory" {
+			return
+		}
+		got, err = newCache(b.T, b.node(), tiercache.Options[int]{}).GetOrLoad(bg, "k:1", unwanted[int](b.T))
+		require.NoError(b, err)
+		assert.Equal(b, 2, got)
+	})
+}
+
+// leader: loads old | source: new | Refresh joins | (unjudged) it gets old
+func TestARefreshDoesNotJoinALoadThatBeganBeforeIt(t *testing.T) {
+	t.Parallel()
+	inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
+		cache := newCache(b.T, tiers, tiercache.Options[int]{})
+		goOn := make(chan struct{})
+		go func() {
+			_, _ = cache.GetOrLoad(bg, "k:1", func(context.Context) (int, error) { <-goOn; return 1, nil })
+		}()
+		synctest.Wait()
+		got := make(chan int, 1)
+		go func() {
+			v, err := cache.Refresh(bg, "k:1", value(2))
+			assert.NoError(b, err)
+			got <- v
+		}()
+		synctest.Wait()
+		close(goOn)
+		assert.Equal(b, 2, <-got)
+	})
+}
+
+func TestAKeyThatIsTooLongIsLoadedEachTime(t *testing.T) {
+	t.Parallel()
+	inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
+		cache := newCache(b.T, tiers, tiercache.Options[int]{})
+		long := strings.Repeat("k", 64<<10+1)
+		for i := range 2 {
+			v, err := cache.GetOrLoad(bg, long, value(i))
+			require.NoError(b, err)
+			assert.Equal(b, i, v)
+		}
+		require.NoError(b, cache.Set(bg, long, 7))
+		_, ok, err := cache.Get(bg, long)
+		require.NoError(b, err)
+		assert.False(b, ok)
+		assert.EqualValues(b, 4, cache.Stats().TooLarge)
+		require.NoError(b, cache.Delete(bg, long))
+		_, err = cache.GetOrLoad(bg, long[1:], value(1))
+		require.NoError(b, err)
+		_, err = cache.GetOrLoad(bg, long[1:], unwanted[int](b.T))
+		require.NoError(b, err)
+	})
+}

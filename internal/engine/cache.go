@@ -201,6 +201,10 @@ func (c *Cache) checkKey(key string) error {
 	return nil
 }
 
+// longestKey is how long a key may be for its value to be stored. What a longer one
+// is asked for is loaded, and counted with what is too large.
+const longestKey = 64 << 10
+
 func checkKey(key string) error {
 	switch {
 	case key == "":
@@ -304,6 +308,7 @@ type Call struct {
 	Tags  []string      // beside those that Spec.Tags gives
 	TTL   time.Duration // 0: that of the cache
 	Fresh bool          // memory is not asked
+	Load  bool          // nor is Redis: it is loaded, whatever there is
 }
 
 // Loader gives the value of the source of truth.

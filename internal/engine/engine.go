@@ -264,6 +264,9 @@ var errNilContext = errors.New("tiercache: the context is nil")
 // this look and the GET: the value has an earlier stamp than the answer. The pattern
 // is invalidated again while it waits: it is done nowhere, or where that one was.
 func (e *Engine) useRedis(key string) bool {
+	if len(key) > longestKey {
+		return false
+	}
 	if ablate.Out(ablate.Cover) {
 		return e.remote != nil && e.remote.Usable(e.prefix+key)
 	}

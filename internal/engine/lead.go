@@ -83,13 +83,18 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 			if old == nil {
 				old = seen.fallback
 			}
-			if c.takeTurn(ctx, out, rkey, now() > giveUp) {
+			if c.takeTurn(ctx, out, rkey, call.Load || now() > giveUp) {
 				c.loadOver(ctx, out, hash, key, load, call, old)
 				return
 			} else if out.err != nil {
 				c.tired(hash, key, old, leastRest)
 				return
 			}
+		case v == usable && call.Load:
+			is := *out
+			*out = outcome{v: is.v, readAt: is.readAt}
+			c.loadOver(ctx, out, hash, key, load, call, &is)
+			return
 		case v == usable:
 			c.keepRead(out, hash, key, rkey)
 			return

@@ -80,6 +80,9 @@ func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (a
 	if err := c.check(key, call); err != nil {
 		return nil, err
 	}
+	if len(key) > longestKey {
+		c.counts.tooLarge.Add(1)
+	}
 	began := now()
 	out, err := c.settle(ctx, key, load, call, began)
 	c.tally(out, err, now()-began)
@@ -113,14 +116,14 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 		}
 		first = false
 	}
-	if out := c.again(ctx, hash, key, call); out != nil {
+	if out := c.again(ctx, hash, key, call); out != nil && !call.Load {
 		return out, nil
 	}
 	soft := softly{after: c.spec.SoftTimeout, began: began}
 	defer soft.end()
 	for {
 		seen := &outcome{}
-		if c.eng.remote != nil && !c.spec.MemoryOnly {
+		if c.eng.remote != nil && !c.spec.MemoryOnly && !call.Load {
 			out, led, err := c.reads[at].Do(ctx, key, func(ctx context.Context, out *outcome) error {
 				return c.read(ctx, out, hash, key, call)
 			})
@@ -141,7 +144,10 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 			}
 			seen = out
 		}
-		fallback := c.fallback(seen, hash, key)
+		var fallback *outcome
+		if !call.Load {
+			fallback = c.fallback(seen, hash, key)
+		}
 		if load == nil {
 			if fallback != nil {
 				seen = &outcome{fallback: fallback}
@@ -161,6 +167,8 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 			return nil, err
 		case out.err == errRecent && fallback == nil:
 			continue // what the leader has to serve instead, this call has not seen
+		case call.Load && !led && (out.source != fromLoader || out.loadBegan <= began):
+			continue
 		case led || c.accepts(out, hash, key, began, call.Fresh):
 			return c.instead(out, fallback), nil
 		}
@@ -199,7 +207,7 @@ func (c *Cache) read(ctx context.Context, out *outcome, hash uint64, key string,
 //	A: memory miss | B: load, into memory, flight ends | A: wins, loads again
 func (c *Cache) recall(out *outcome, hash uint64, key string, call Call) bool {
 	out.v, out.readAt = c.sample(hash, key), now()
-	if call.Fresh {
+	if call.Fresh || call.Load {
 		return false
 	}
 	it := c.fresh(hash, key)

@@ -42,6 +42,10 @@ func (c *Cache) Set(ctx context.Context, key string, value any, call Call) error
 
 func (c *Cache) setOne(ctx context.Context, key string, l loaded, tags []*tag) {
 	e := c.eng
+	if len(key) > longestKey {
+		c.counts.tooLarge.Add(1)
+		return
+	}
 	e.drop(key) // what comes from here on does not wait for an older load
 	h := hold{key: key, hash: memory.Hash(key), rkey: e.prefix + key}
 	h.v = c.sample(h.hash, key)

@@ -125,6 +125,9 @@ func (e *Engine) holds(v validity, hash uint64, key string, loaded bool) bool {
 // keep inserts it into memory if v still holds for its key, and says so. A
 // pattern issued after the check finds the item by its seq.
 func (e *Engine) keep(it *item, v validity) bool {
+	if len(it.Key) > longestKey {
+		return true
+	}
 	s := e.shard(it.Hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
