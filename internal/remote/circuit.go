@@ -48,6 +48,7 @@ func (s state) String() string { return [...]string{"closed", "open", "replaying
 // whose result can get lost and leave it open for good. Safe for concurrent use; it
 // is asked without a lock.
 type circuit struct {
+	addr   string // for the log
 	log    *slog.Logger
 	opened chan struct{} // tells the one who probes
 
@@ -61,8 +62,8 @@ type circuit struct {
 	since int64         // clock.Now when it closed last
 }
 
-func newCircuit(log *slog.Logger) *circuit {
-	return &circuit{log: log, opened: make(chan struct{}, 1)}
+func newCircuit(addr string, log *slog.Logger) *circuit {
+	return &circuit{addr: addr, log: log, opened: make(chan struct{}, 1)}
 }
 
 func (c *circuit) is(s state) bool { return state(c.state.Load()) == s }
@@ -95,7 +96,7 @@ func (c *circuit) failed(err error, atOnce bool) bool {
 	c.opens.Add(1)
 	c.state.Store(int32(open))
 	c.mu.Unlock()
-	c.log.Warn("tiercache: Redis is out of use", "error", shown(err))
+	c.log.Warn("tiercache: Redis is out of use", "addr", c.addr, "error", shown(err))
 	select {
 	case c.opened <- struct{}{}:
 	default:
@@ -116,7 +117,6 @@ func (c *circuit) missed(sent int64) {
 
 func (c *circuit) replay() { c.turn(open, replaying, "tiercache: Redis answers again") }
 func (c *circuit) close()  { c.turn(replaying, closed, "tiercache: Redis is in use again") }
-
 func (c *circuit) turn(from, to state, text string) {
 	c.mu.Lock()
 	changed := c.is(from)
@@ -130,7 +130,7 @@ func (c *circuit) turn(from, to state, text string) {
 	}
 	c.mu.Unlock()
 	if changed {
-		c.log.Info(text)
+		c.log.Info(text, "addr", c.addr)
 	}
 }
 

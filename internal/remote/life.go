@@ -245,7 +245,7 @@ func (m *master) succeed(l *life, was, is *incarnation) {
 	// to it, what was before is void.
 	m.lose()
 	if was != nil && was.known {
-		m.log.Warn("tiercache: Redis is another incarnation; what the last one stored is not believed")
+		m.log.Warn("tiercache: Redis is another incarnation; what the last one stored is not believed", "addr", m.addr)
 	}
 }
 

@@ -47,10 +47,10 @@ type budget struct{ read, write time.Duration }
 // that the server is gone; it may not block.
 func newMaster(addr string, p plan, cfg *Config, lost func()) *master {
 	m := &master{
-		addr: addr, options: p.node, cfg: cfg, budget: budget{cfg.Read, cfg.Write},
-		log: cfg.Logger.With("addr", addr), done: make(chan struct{}),
+		addr: addr, options: p.node, cfg: cfg, budget: budget{cfg.Read, cfg.Write}, log: cfg.Logger,
+		circuit: newCircuit(addr, cfg.Logger), valve: valve{addr: addr, log: cfg.Logger},
+		done: make(chan struct{}),
 	}
-	m.circuit, m.valve.log = newCircuit(m.log), m.log
 	m.options.Addr = addr
 	m.peers.Store(-1)
 	m.clock.Store(time.Now().UnixNano() - clock.Now())

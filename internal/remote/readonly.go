@@ -25,7 +25,8 @@ const (
 // answering scripts that find nothing to write, and removes. Safe for concurrent
 // use; open, it takes no lock.
 type valve struct {
-	log *slog.Logger
+	addr string // for the log
+	log  *slog.Logger
 
 	shut  atomic.Bool  // changed under mu
 	tryAt atomic.Int64 // clock.Now when the next write may be tried; set under mu
@@ -71,7 +72,7 @@ func (v *valve) tried(wrote, refused bool) {
 	}
 	v.mu.Unlock()
 	if wrote && !refused {
-		v.log.Info("tiercache: Redis takes writes again")
+		v.log.Info("tiercache: Redis takes writes again", "addr", v.addr)
 	}
 }
 
@@ -91,6 +92,6 @@ func (v *valve) refused(err error) {
 	}
 	v.mu.Unlock()
 	if changed {
-		v.log.Warn("tiercache: Redis takes no writes, and is only read", "error", shown(err))
+		v.log.Warn("tiercache: Redis takes no writes, and is only read", "addr", v.addr, "error", shown(err))
 	}
 }

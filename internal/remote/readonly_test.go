@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -125,12 +128,16 @@ func removals(r *Remote) map[string]func() error {
 
 func TestARedisWithoutMemoryIsReadAndNotDown(t *testing.T) {
 	t.Parallel()
+	setting := func(name, value string) func(*testing.T, *redis.Client) {
+		return func(t *testing.T, admin *redis.Client) { require.NoError(t, admin.ConfigSet(bg, name, value).Err()) }
+	}
 	for name, c := range map[string]struct {
-		begin, end [2]string
+		begin, end func(*testing.T, *redis.Client)
 		removes    bool // while it lasts
 	}{
-		"no memory":   {[2]string{"maxmemory", "1"}, [2]string{"maxmemory", "0"}, true},
-		"no replicas": {[2]string{"min-replicas-to-write", "1"}, [2]string{"min-replicas-to-write", "0"}, false},
+		"no memory":   {setting("maxmemory", "1"), setting("maxmemory", "0"), true},
+		"no replicas": {setting("min-replicas-to-write", "1"), setting("min-replicas-to-write", "0"), false},
+		"no disk":     {unableToSave, setting("stop-writes-on-bgsave-error", "no"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -146,7 +153,7 @@ func TestARedisWithoutMemoryIsReadAndNotDown(t *testing.T) {
 			require.NoError(t, admin.Set(bg, "p:gone", value("a", "x"), 0).Err())
 			require.True(t, r.Writable("p:k"))
 
-			require.NoError(t, admin.ConfigSet(bg, c.begin[0], c.begin[1]).Err())
+			c.begin(t, admin)
 			_, _, err = r.Acquire(bg, "p:new", lease("a"), nil, time.Minute)
 			require.Error(t, err)
 			require.NotErrorIs(t, err, ErrReadOnly, "the first one is tried")
@@ -185,7 +192,7 @@ func TestARedisWithoutMemoryIsReadAndNotDown(t *testing.T) {
 			}
 			assert.True(t, r.Usable("p:k"), "none of this is an outage")
 
-			require.NoError(t, admin.ConfigSet(bg, c.end[0], c.end[1]).Err())
+			c.end(t, admin)
 			soon(t, "written again", func() bool {
 				won, _, err := r.Acquire(bg, "p:new", lease("a"), lease("a"), time.Minute)
 				return won && err == nil
@@ -203,6 +210,16 @@ func TestARedisWithoutMemoryIsReadAndNotDown(t *testing.T) {
 			assert.NotContains(t, lines.String(), "out of use")
 		})
 	}
+}
+
+// unableToSave puts a directory where the server saves to.
+func unableToSave(t *testing.T, admin *redis.Client) {
+	t.Helper()
+	dir := admin.ConfigGet(bg, "dir").Val()["dir"]
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "dump.rdb"), 0o700))
+	require.NoError(t, admin.ConfigSet(bg, "save", "3600 1").Err())
+	require.NoError(t, admin.BgSave(bg).Err())
+	soon(t, "it has failed to save", func() bool { return redis.HasErrorPrefix(admin.Ping(bg).Err(), "MISCONF") })
 }
 
 // A server that is filled up, and not told to be full: what it answers at the limit.
