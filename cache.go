@@ -34,6 +34,9 @@ func New[T any](tiers *Tiers, opts Options[T]) (*Cache[T], error) {
 		NegativeTTL: o.NegativeTTL,
 		MemoryOnly:  o.MemoryOnly,
 		LoadTimeout: o.LoadTimeout,
+		StaleFor:    o.StaleFor,
+		SoftTimeout: o.SoftTimeout,
+		ServeStale:  o.ServeStale,
 		Jitter:      o.Jitter,
 		Codec:       name,
 		NotFound:    o.NotFound,
@@ -66,37 +69,48 @@ func New[T any](tiers *Tiers, opts Options[T]) (*Cache[T], error) {
 // load's context has the values of ctx and not its end: it ends when nobody
 // waits any more, at Options.LoadTimeout, and at Close. load's error is returned
 // as it is; ErrNotFound, and what Options.NotFound recognises, is cached.
+//
+// A value that is asked for shortly before it expires may be loaded anew in the
+// background, so load may run after this call has returned.
 func (c *Cache[T]) GetOrLoad(ctx context.Context, key string, load func(context.Context) (T, error), opts ...CallOption) (T, error) {
 	call := callOf(opts)
 	if !call.Fresh {
-		if v, absent, ok := c.c.Hit(key); ok && !absent {
-			return c.out(v), nil
-		} else if ok {
-			return c.none(c.c.Absence())
+		if f := c.c.Hit(key, true); f.OK {
+			if f.Early() {
+				c.c.Refresh(ctx, key, untyped(load), call, f)
+			}
+			if f.Absent {
+				return c.none(c.c.Absence())
+			}
+			return c.out(f.Value), nil
 		}
 	}
-	v, err := c.c.Load(ctx, key, func(ctx context.Context) (any, error) {
-		v, err := load(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return &v, nil
-	}, call)
+	v, err := c.c.Load(ctx, key, untyped(load), call)
 	if err != nil {
 		return c.none(err)
 	}
 	return c.out(v), nil
 }
 
+func untyped[T any](load func(context.Context) (T, error)) engine.Loader {
+	return func(ctx context.Context) (any, error) {
+		v, err := load(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &v, nil
+	}
+}
+
 // Get returns the value that memory or Redis has for key. ok is false if
 // neither has one, and if they know that there is none. The error is ErrClosed,
 // that of ctx, or that of a bad key; trouble with Redis is a miss.
 func (c *Cache[T]) Get(ctx context.Context, key string) (value T, ok bool, err error) {
-	if v, absent, hit := c.c.Hit(key); hit {
-		if absent {
+	if f := c.c.Hit(key, false); f.OK {
+		if f.Absent {
 			return value, false, nil
 		}
-		return c.out(v), true, nil
+		return c.out(f.Value), true, nil
 	}
 	v, ok, err := c.c.Get(ctx, key, engine.Call{})
 	if !ok {

@@ -10,6 +10,11 @@ var (
 	// errors.Is finds it in the load's own answer and in the cached one.
 	ErrNotFound = errs.ErrNotFound
 
+	// ErrNotModified is for a loader to return, wrapped or not, when the value that
+	// Previous gave it is still the newest: it lives on in every tier, and is not
+	// written again. Without a Previous it is an error like any other.
+	ErrNotModified = errs.ErrNotModified
+
 	// ErrClosed is returned by everything that is used after Tiers.Close, and by
 	// what Close interrupted.
 	ErrClosed = errs.ErrClosed

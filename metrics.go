@@ -23,14 +23,19 @@ type CacheStats struct {
 	MemoryHits int64
 	RedisHits  int64
 	AbsentHits int64 // those of Hits whose answer was that there is no such thing
+	StaleHits  int64 // those of Hits whose answer was past its TTL, see Options.StaleFor
 
 	Loads      int64 // runs of a loader
 	LoadErrors int64 // those that ended in an error other than not-found
+	Refreshes  int64 // those of Loads that ran in the background, before expiry
+	Unmodified int64 // those of Loads that ended in ErrNotModified
 	Coalesced  int64 // operations that joined another's read or load
 
 	FillsRefused int64 // loaded, and not stored: invalidated meanwhile
 	Rejected     int64 // found in Redis and not believed: foreign, damaged, undecodable
+	TooLarge     int64 // loaded or set, and longer than Config.LargestValue: not stored
 	Errors       int64 // failed operations of Redis or of the codec
+	Dropped      int64 // refreshes not begun, and leases left to run out, because too much waited to be done
 
 	AverageTime time.Duration // of an operation; memory hits are timed by sampling
 }
@@ -90,6 +95,11 @@ func (s *CacheStats) add(o CacheStats) {
 	s.FillsRefused += o.FillsRefused
 	s.Rejected += o.Rejected
 	s.Errors += o.Errors
+	s.StaleHits += o.StaleHits
+	s.Refreshes += o.Refreshes
+	s.Unmodified += o.Unmodified
+	s.TooLarge += o.TooLarge
+	s.Dropped += o.Dropped
 }
 
 func cacheStats(c *engine.Cache) CacheStats {
@@ -109,6 +119,11 @@ func cacheStats(c *engine.Cache) CacheStats {
 		FillsRefused: n.FillsRefused,
 		Rejected:     n.Rejected,
 		Errors:       n.Errors,
+		StaleHits:    n.StaleHits,
+		Refreshes:    n.Refreshes,
+		Unmodified:   n.Unmodified,
+		TooLarge:     n.TooLarge,
+		Dropped:      n.Dropped,
 		AverageTime:  n.AverageTime,
 	}
 }

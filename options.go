@@ -42,6 +42,21 @@ type Options[T any] struct {
 	// gets a *LoadTimeoutError, even if the loader does not care. Default: 10 s.
 	LoadTimeout time.Duration
 
+	// StaleFor is how long after its TTL a value may be served if it cannot be
+	// loaded: the loader fails, or takes longer than SoftTimeout. Then the next load is
+	// tried a tenth of the TTL later, one in the fleet, but not before a second and not
+	// after half a minute. What is invalidated is never served stale, what Tiers.Expire
+	// makes old is. Default: never.
+	StaleFor time.Duration
+
+	// SoftTimeout, with StaleFor, is the longest that a call waits for a load while
+	// there is something stale to serve. The load goes on. Default: until LoadTimeout.
+	SoftTimeout time.Duration
+
+	// ServeStale tells for which errors of a loader something stale is served instead.
+	// It is not asked for what means not-found: that is an answer. Default: all.
+	ServeStale func(error) bool
+
 	// Jitter shortens each TTL by a random share of up to this much, so that what
 	// was stored together does not expire together. Below 1. Default: 0.1.
 	// Negative: none.
@@ -99,6 +114,14 @@ func (o Options[T]) checked() (Options[T], error) {
 		return bad("MemoryTTL", "is negative: %v", o.MemoryTTL)
 	case o.NegativeTTL > 0 && o.NegativeTTL < time.Millisecond:
 		return bad("NegativeTTL", "is %v, want at least 1ms", o.NegativeTTL)
+	case o.StaleFor < 0:
+		return bad("StaleFor", "is negative: %v", o.StaleFor)
+	case o.SoftTimeout < 0:
+		return bad("SoftTimeout", "is negative: %v", o.SoftTimeout)
+	case o.SoftTimeout > 0 && o.StaleFor == 0:
+		return bad("SoftTimeout", "is %v without StaleFor: there is nothing to serve then", o.SoftTimeout)
+	case o.ServeStale != nil && o.StaleFor == 0:
+		return bad("ServeStale", "is given without StaleFor: there is nothing to serve then")
 	case o.LoadTimeout < 0:
 		return bad("LoadTimeout", "is negative: %v", o.LoadTimeout)
 	case o.Jitter >= 1 || math.IsNaN(o.Jitter):

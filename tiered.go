@@ -54,6 +54,10 @@ type Config struct {
 	// missed the last invalidations. Default: they are loaded anew.
 	TrustAfterFailover bool
 
+	// LargestValue is how long, in bytes, the encoding of a value may be to be stored.
+	// A longer one is returned, and counted in CacheStats.TooLarge. Default: 1 MiB.
+	LargestValue int
+
 	// SummaryEvery writes a line of statistics to Logger after every so many
 	// operations. Default: never.
 	SummaryEvery int
@@ -65,6 +69,7 @@ type Config struct {
 
 const (
 	defaultMemoryBytes  = 64 << 20
+	defaultLargestValue = 1 << 20
 	defaultReadTimeout  = 50 * time.Millisecond
 	defaultWriteTimeout = 100 * time.Millisecond
 
@@ -89,6 +94,7 @@ func Open(cfg Config) (*Tiers, error) {
 	eng, err := engine.Open(engine.Config{
 		Prefix:       cfg.Prefix,
 		MemoryBytes:  cfg.MemoryBytes,
+		Largest:      cfg.LargestValue,
 		SummaryEvery: cfg.SummaryEvery,
 
 		Bound:           cfg.StalenessBound,
@@ -123,6 +129,8 @@ func (c Config) checked() (Config, error) {
 		return bad("WriteTimeout", "is negative: %v", c.WriteTimeout)
 	case c.StalenessBound != 0 && c.StalenessBound < leastStalenessBound:
 		return bad("StalenessBound", "is %v, want at least %v", c.StalenessBound, leastStalenessBound)
+	case c.LargestValue < 0:
+		return bad("LargestValue", "is negative: %d", c.LargestValue)
 	case c.SummaryEvery < 0:
 		return bad("SummaryEvery", "is negative: %d", c.SummaryEvery)
 	}
@@ -133,6 +141,9 @@ func (c Config) checked() (Config, error) {
 	}
 	if c.MemoryBytes == 0 {
 		c.MemoryBytes = defaultMemoryBytes
+	}
+	if c.LargestValue == 0 {
+		c.LargestValue = defaultLargestValue
 	}
 	if c.ReadTimeout == 0 {
 		c.ReadTimeout = defaultReadTimeout

@@ -43,6 +43,7 @@ rearm-token    TestALookThatFindsAnothersValueDoesNotVouchForAFill
 cover          TestTheEndOfItsContextDoesNotUndoAnInvalidation
 replay         TestTheEndOfItsContextDoesNotUndoAnInvalidation
 marker-kept    TestWhileAMutateRunsLoadsAreReturnedAndNotStored
+refresh-fence  TestARefreshDoesNotReplaceWhatAnotherNodeHasSetMeanwhile
 outage-void    TestAValueWhoseFillWasNotAcknowledgedIsNotServedWhileRedisIsInUse
 GUARDS
 

@@ -26,10 +26,11 @@ const (
 	Replay       Guard = "replay"        // what waits in the journal is sent
 	MarkerKept   Guard = "marker-kept"   // a load stores nothing under a marker
 	OutageVoid   Guard = "outage-void"   // entries of an outage end with it
+	RefreshFence Guard = "refresh-fence" // a refresh writes if what it set out to replace still stands
 )
 
 // All guards.
 var All = []Guard{
 	Generation, Pushes, FirstPass, SecondPass, Forget, JoinerJudged, PatternSeq, TagCompare, TagMoved, TagClock,
-	Stamp, Epoch, Bound, Doubt, RearmMoved, RearmToken, Cover, Replay, MarkerKept, OutageVoid,
+	Stamp, Epoch, Bound, Doubt, RearmMoved, RearmToken, Cover, Replay, MarkerKept, OutageVoid, RefreshFence,
 }

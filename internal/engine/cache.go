@@ -27,7 +27,9 @@ type Spec struct {
 	NegativeTTL time.Duration // <= 0: absence is not cached
 	MemoryOnly  bool          // Redis stores nothing of it, and carries its invalidations
 	LoadTimeout time.Duration
-	Jitter      float64 // share of the TTL
+	StaleFor    time.Duration // 0: nothing is served past its TTL
+	SoftTimeout time.Duration // 0: a load is waited for, whatever there is to serve instead
+	Jitter      float64       // share of the TTL
 
 	Codec  string // names what Encode writes: another name's bytes are a miss
 	Encode func(dst []byte, v any) ([]byte, error)
@@ -35,8 +37,11 @@ type Spec struct {
 
 	TTLOf    func(v any) time.Duration // nil: TTL
 	NotFound func(error) bool          // nil: only errs.ErrNotFound
-	Cost     func(v any) int64         // nil: size of the encoding
-	Tags     func(v any) []string      // nil: none
+	// ServeStale tells for which errors of a load something stale may be served
+	// instead; nil: all. It is not asked about not-found.
+	ServeStale func(error) bool
+	Cost       func(v any) int64    // nil: size of the encoding
+	Tags       func(v any) []string // nil: none
 }
 
 const groups = 64
@@ -112,42 +117,75 @@ func (c *Cache) Counts() Counts { return c.counts.snapshot() }
 // Name is the name the cache was registered under.
 func (c *Cache) Name() string { return c.spec.Name }
 
-// Hit is the value that memory has for key, if it may be served. It takes no
-// lock and allocates nothing.
-func (c *Cache) Hit(key string) (value any, absent, ok bool) {
+// Found is what memory has under a key.
+type Found struct {
+	Value  any
+	OK     bool
+	Absent bool // the answer is that there is no such thing
+	Stale  bool // its last load failed, and it is not yet time for the next
+	early  *item
+}
+
+// Early tells whether the caller is the one who is to have it refreshed.
+func (f Found) Early() bool { return f.early != nil }
+
+// Hit is what memory has for key, if it may be served, to one who could load it or
+// not. It takes no lock and allocates nothing.
+func (c *Cache) Hit(key string, loads bool) (f Found) {
 	l := draw()
 	var began int64
 	if l.sampled() {
 		began = now()
 	}
-	it := c.peek(memory.Hash(key), key, l)
+	it, at := c.peek(memory.Hash(key), key, l)
 	if it == nil {
-		return nil, false, false
+		return f
+	}
+	if at >= it.Meta.early {
+		if f.Stale = at >= it.Meta.fresh; f.Stale && (!loads || at >= it.Meta.retry.Load()) {
+			return Found{}
+		} else if !f.Stale && loads && c.renews(it, at) {
+			f.early = it
+		}
 	}
 	c.counts.hit(l)
 	if it.Meta.absent {
 		c.counts.absentHits.Add(1)
 	}
+	if f.Stale {
+		c.counts.staleHits.Add(1)
+	}
 	if began != 0 {
 		c.counts.time(l, now()-began)
 	}
 	c.eng.summary.count(c.eng)
-	return it.Meta.value, it.Meta.absent, true
+	f.Value, f.Absent, f.OK = it.Meta.value, it.Meta.absent, true
+	return f
 }
 
-func (c *Cache) peek(hash uint64, key string, l lot) *item {
+// peek is what memory has for key that no invalidation has voided, old or not, and
+// when that was so.
+func (c *Cache) peek(hash uint64, key string, l lot) (*item, int64) {
 	for range 2 {
 		at := now()
 		it := c.eng.mem.Get(hash, key, uint32(l))
 		if it == nil || it.Meta.owner != c {
-			return nil
+			return nil, at
 		}
 		switch c.eng.serves(it, at) {
 		case yes:
-			return it
+			return it, at
 		case no:
-			return nil
+			return nil, at
 		}
+	}
+	return nil, 0
+}
+
+// fresh is peek for what is not past its TTL.
+func (c *Cache) fresh(hash uint64, key string) *item {
+	if it, at := c.peek(hash, key, draw()); it != nil && at < it.Meta.fresh {
+		return it
 	}
 	return nil
 }
@@ -209,18 +247,30 @@ func (c *Cache) memoryLife(ttl time.Duration) time.Duration {
 	return ttl
 }
 
-// item makes what memory stores of a value with validity v.
-func (c *Cache) item(hash uint64, key string, value any, absent bool, size int64, life time.Duration, v validity, gens []*gen) *item {
+// item makes what memory stores of a value with validity v, that is fresh for life
+// and was made at created by a load of that length.
+func (c *Cache) item(hash uint64, key string, l loaded, life time.Duration, v validity, gens []*gen) *item {
 	from := now()
-	deadline := from + int64(life)
-	if deadline < from { // "for ever"
-		deadline = math.MaxInt64
-	}
-	it := &item{Key: key, Hash: hash, Size: size, Deadline: deadline, Meta: meta{
-		owner: c, value: value, absent: absent, gens: gens, ear: v.ear, epoch: v.epoch,
+	it := &item{Key: key, Hash: hash, Size: l.size, Meta: meta{
+		owner: c, value: l.value, absent: l.absent, gens: gens, ear: v.ear, epoch: v.epoch,
+		created: from - int64(l.age), took: l.took,
 	}}
+	it.Meta.fresh = later(from, life)
+	it.Meta.early = it.Meta.fresh - int64(earliest(l.took, life))
+	it.Deadline = it.Meta.fresh
+	if !l.absent {
+		it.Deadline = later(it.Meta.fresh, c.spec.StaleFor)
+	}
 	it.Meta.seq.Store(v.seq)
 	return it
+}
+
+// later is d after at, at the most "for ever".
+func later(at int64, d time.Duration) int64 {
+	if d > 0 && at+int64(d) < at {
+		return math.MaxInt64
+	}
+	return at + int64(d)
 }
 
 // clear are the tags that every value of a key has.

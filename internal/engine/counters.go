@@ -24,6 +24,11 @@ type counters struct {
 	fillsRefused atomic.Int64
 	rejected     atomic.Int64 // bytes in Redis that were not believed
 	errors       atomic.Int64
+	staleHits    atomic.Int64 // those of all hits that answered past the TTL
+	refreshes    atomic.Int64 // loads in the background, before expiry
+	unmodified   atomic.Int64 // loads that said that the value has not changed
+	dropped      atomic.Int64 // what was not done in the background, since too much waited
+	tooLarge     atomic.Int64 // loaded or set, and too large to be stored
 	slowNanos    atomic.Int64 // time of all operations that memory did not answer
 }
 
@@ -40,6 +45,8 @@ type Counts struct {
 	MemoryHits, RedisHits, AbsentHits, Misses int64
 	Loads, LoadErrors, Coalesced              int64
 	FillsRefused, Rejected, Errors            int64
+	StaleHits, Refreshes, Unmodified          int64
+	Dropped, TooLarge                         int64
 	AverageTime                               time.Duration
 }
 
@@ -54,6 +61,11 @@ func (c *counters) snapshot() Counts {
 		FillsRefused: c.fillsRefused.Load(),
 		Rejected:     c.rejected.Load(),
 		Errors:       c.errors.Load(),
+		StaleHits:    c.staleHits.Load(),
+		Refreshes:    c.refreshes.Load(),
+		Unmodified:   c.unmodified.Load(),
+		Dropped:      c.dropped.Load(),
+		TooLarge:     c.tooLarge.Load(),
 	}
 	var sampled, nanos int64
 	for i := range c.hits {

@@ -47,6 +47,7 @@ type Config struct {
 	OutageStaleness time.Duration
 	// Trusting believes what an earlier life of a server stored.
 	Trusting     bool
+	Largest      int // bytes of an encoding that is still stored
 	SummaryEvery int
 	Remote       remote.Config
 	Logger       *slog.Logger
@@ -64,11 +65,15 @@ type Engine struct {
 	bound           time.Duration
 	outageStaleness time.Duration
 	trusting        bool
+	largest         int
 
 	shards   [shardCount]shard
 	patterns patternLog
 	tags     tagTable
 	doubted  chan *item
+
+	refreshes atomic.Int64 // those that run in the background
+	errands   chan errand
 
 	memoryOnly atomic.Bool // a cache here is
 	kinds      invalidations
@@ -106,10 +111,12 @@ func Open(cfg Config) (*Engine, error) {
 		log:     cfg.Logger,
 		journal: journal.New(journalLimit, journal.Entry{Kind: journal.Tag, Text: allTag}),
 		doubted: make(chan *item, confirmLimit),
+		errands: make(chan errand, mostErrands),
 
 		bound:           cfg.Bound,
 		outageStaleness: cfg.OutageStaleness,
 		trusting:        cfg.Trusting,
+		largest:         cfg.Largest,
 
 		names:    make(map[string]bool),
 		queued:   make(chan struct{}, 1),
@@ -142,6 +149,7 @@ func Open(cfg Config) (*Engine, error) {
 		e.wg.Go(e.replay)
 		e.wg.Go(e.confirm)
 		e.wg.Go(e.touch)
+		e.wg.Go(e.runErrands)
 	}
 	e.wg.Go(e.meet)
 	return e, nil

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var bg = context.Background()
 
 func memoryOnly(t *testing.T) (*Engine, *Cache) {
-	e, err := Open(Config{MemoryBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler)})
+	e, err := Open(Config{Largest: 1 << 20, MemoryBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = e.Close() })
 	c, err := e.NewCache(Spec{Name: "c", TTL: time.Hour, LoadTimeout: time.Hour,
@@ -45,7 +45,7 @@ func TestAFlightThatComesAfterAnothersLoadFindsItsValue(t *testing.T) {
 	_, err := c.Load(bg, "k", gives(1), Call{})
 	require.NoError(t, err)
 	var out outcome // A, who saw nothing before, starts its flight now
-	c.lead(bg, &out, memory.Hash("k"), "k", gives(2), Call{}, &outcome{})
+	c.lead(bg, &out, memory.Hash("k"), "k", gives(2), Call{}, &outcome{}, nil)
 	assert.Equal(t, 1, out.value)
 	assert.Equal(t, fromMemory, out.source)
 	assert.EqualValues(t, 1, c.Counts().Loads)
@@ -70,13 +70,13 @@ func TestPatternsPastTheirNumberMergeAndVoidNoMoreThanTheyMust(t *testing.T) {
 		require.Less(t, table.list[i-1].seq, table.list[i].seq, "in the order of their numbers")
 	}
 	for i := range 50 {
-		_, _, ok := c.Hit("other:" + strconv.Itoa(i) + ":x")
-		assert.True(t, ok, "other:%d: no pattern had its prefix", i)
+		hit := c.Hit("other:"+strconv.Itoa(i)+":x", true)
+		assert.True(t, hit.OK, "other:%d: no pattern had its prefix", i)
 	}
-	_, _, ok := c.Hit("user:7:x")
-	assert.False(t, ok)
-	_, _, ok = c.Hit("user:8:x")
-	assert.True(t, ok, "user:1… was merged, user:8 was not")
+	hit := c.Hit("user:7:x", true)
+	assert.False(t, hit.OK)
+	hit = c.Hit("user:8:x", true)
+	assert.True(t, hit.OK, "user:1… was merged, user:8 was not")
 }
 
 func TestAMergedPatternKeepsVoidingWhatEitherDid(t *testing.T) {
@@ -99,8 +99,7 @@ func TestAnItemIsMatchedOnceAgainstAPattern(t *testing.T) {
 	e.dropPattern("other:*")
 	it := e.mem.Get(memory.Hash("k"), "k", 0)
 	require.NotEqual(t, e.patterns.table.Load().seq, it.Meta.seq.Load())
-	_, _, ok := c.Hit("k")
-	require.True(t, ok)
+	require.True(t, c.Hit("k", true).OK)
 	assert.Equal(t, e.patterns.table.Load().seq, it.Meta.seq.Load())
 }
 
@@ -109,5 +108,5 @@ func TestAHitAllocatesNothing(t *testing.T) {
 	_, err := c.Load(bg, "k", gives(1), Call{})
 	require.NoError(t, err)
 	// Ristretto replaces a buffer of 64 hashes now and then: below one in the mean.
-	assert.Less(t, testing.AllocsPerRun(2_000, func() { c.Hit("k") }), 0.1)
+	assert.Less(t, testing.AllocsPerRun(2_000, func() { c.Hit("k", true) }), 0.1)
 }

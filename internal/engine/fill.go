@@ -2,8 +2,10 @@ package engine
 
 import (
 	"context"
+	"sync"
 	"time"
 
+	"github.com/tiercache/tiercache/internal/ablate"
 	"github.com/tiercache/tiercache/internal/envelope"
 	"github.com/tiercache/tiercache/internal/memory"
 )
@@ -11,52 +13,103 @@ import (
 // hold is one key that a load will fill, and everything that could make its
 // value old, sampled before the load.
 type hold struct {
-	key   string
-	hash  uint64
-	rkey  string
-	lease []byte // nil: memory only
-	v     validity
+	key  string
+	hash uint64
+	rkey string
+	v    validity
+
+	// stands is what has to stand in Redis for the value to be written: a lease, or
+	// the head of old. head is that of what is written. Memory only: empty.
+	stands []byte
+	head   envelope.Head
+	old    *outcome // what may be served until it is replaced; nil: there is a lease
+}
+
+// underLease is a hold by a lease, whose token the value keeps.
+func underLease(key string, hash uint64, rkey string, lease []byte, v validity) hold {
+	head, ok := envelope.OpenHead(lease)
+	if !ok {
+		panic("bug: engine: a lease that does not open")
+	}
+	return hold{key: key, hash: hash, rkey: rkey, v: v, stands: lease, head: head}
+}
+
+// over is a hold by the value that stands. What replaces it has another token:
+//
+//	A, B: see X | A: fills | B: must not
+func (c *Cache) over(hash uint64, key string, old *outcome, v validity) hold {
+	head, ok := envelope.OpenHead(old.raw)
+	if !ok {
+		panic("bug: engine: a value that does not open")
+	}
+	head.Token = envelope.NewToken()
+	stands := old.raw[:envelope.HeadLen]
+	if ablate.Out(ablate.RefreshFence) {
+		stands = stands[:1]
+	}
+	return hold{key: key, hash: hash, rkey: c.eng.prefix + key, v: v, stands: stands, head: head, old: old}
 }
 
 // loaded is a value made ready to be stored.
 type loaded struct {
 	value   any
 	absent  bool
+	same    bool // as the old one, says the loader
 	payload []byte
 	size    int64
 	ttl     time.Duration // <= 0: not stored
 	took    time.Duration
-	names   []string // its own tags
+	age     time.Duration // since it was loaded
+	names   []string      // its own tags
 }
 
-// holdAlso takes the leases of further keys of the value, each tried once:
+// holdAlso takes holds of further keys of the value: a lease each, tried once, as
 // waiting for them could deadlock with a load that holds them and asks for ours
-// (model also, -DWAIT_ALL). What stands there is left alone.
+// (model also, -DWAIT_ALL); or what stands there, if first is one over a value too.
+// What is another's is left alone.
 func (c *Cache) holdAlso(ctx context.Context, first hold, also []string) []hold {
 	holds := []hold{first}
 	for _, k := range others(first.key, also) {
-		h := hold{key: k, hash: memory.Hash(k), rkey: c.eng.prefix + k}
-		h.v = c.sample(h.hash, k)
+		hash := memory.Hash(k)
+		v := c.sample(hash, k)
 		if !c.eng.useRedis(k) {
 			continue
 		}
-		stamp, err := c.eng.remote.Stamp(ctx, h.rkey)
-		var won bool
-		if err == nil {
-			h.lease = c.newLease(stamp)
-			won, _, err = c.eng.remote.Acquire(ctx, h.rkey, h.lease, nil, leaseTime)
-		}
-		switch {
-		case err != nil && h.lease != nil:
-			c.counts.errors.Add(1)
-			c.abandon(ctx, h.rkey, h.lease)
-		case err != nil:
-			c.counts.errors.Add(1)
-		case won:
+		if h, ok := c.holdOne(ctx, k, hash, v, first.old != nil); ok {
 			holds = append(holds, h)
 		}
 	}
 	return holds
+}
+
+func (c *Cache) holdOne(ctx context.Context, key string, hash uint64, v validity, over bool) (h hold, ok bool) {
+	rkey := c.eng.prefix + key
+	if over {
+		reply, err := c.eng.remote.Get(ctx, rkey)
+		if err != nil {
+			c.counts.errors.Add(1)
+			return h, false
+		}
+		out := &outcome{v: v}
+		switch c.judge(ctx, out, key, reply) {
+		case usable:
+			return c.over(hash, key, out, v), true
+		case stale:
+			return c.over(hash, key, out.fallback, v), true
+		}
+	}
+	stamp, err := c.eng.remote.Stamp(ctx, rkey)
+	if err != nil {
+		c.counts.errors.Add(1)
+		return h, false
+	}
+	lease := c.newLease(stamp)
+	won, _, err := c.eng.remote.Acquire(ctx, rkey, lease, nil, leaseTime)
+	if err != nil {
+		c.counts.errors.Add(1)
+		c.abandon(rkey, lease)
+	}
+	return underLease(key, hash, rkey, lease, v), won && err == nil
 }
 
 // others is also without key and without repetitions.
@@ -77,13 +130,10 @@ next:
 	return out
 }
 
-// fill writes the value under the lease. It is done even if nobody waits any
-// more: the load is paid for, and its lease must not stand for nothing.
+// fill writes the value if what is held still stands. It is done even if nobody
+// waits any more: the load is paid for, and its lease must not stand for nothing.
 func (c *Cache) fill(ctx context.Context, h hold, l loaded, gens []*gen) (bool, error) {
-	head, ok := envelope.OpenHead(h.lease)
-	if !ok {
-		panic("bug: engine: a lease that does not open")
-	}
+	head := h.head
 	head.Kind = envelope.Value
 	if l.absent {
 		head.Kind = envelope.Absent
@@ -96,30 +146,36 @@ func (c *Cache) fill(ctx context.Context, h hold, l loaded, gens []*gen) (bool, 
 			tags[i].Name = g.of.name[len(userTag("")):]
 		}
 	}
-	raw, err := envelope.Seal(h.rkey, head, envelope.Body{
+	body := envelope.Body{
 		Schema:     c.schema,
 		Created:    created,
 		FreshUntil: created.Add(l.ttl),
 		LoadTime:   l.took,
 		Tags:       tags,
 		Payload:    l.payload,
-	})
+	}
+	life := l.ttl
+	if !l.absent {
+		life = time.Duration(later(int64(l.ttl), c.spec.StaleFor))
+	}
+	ctx = context.WithoutCancel(ctx)
+	if l.same && h.old != nil {
+		if front, ok := envelope.Renew(h.rkey, h.old.raw, head, body); ok {
+			return c.eng.remote.Extend(ctx, h.rkey, h.stands, front, life)
+		}
+	}
+	raw, err := envelope.Seal(h.rkey, head, body)
 	if err != nil {
 		return false, err
 	}
-	return c.eng.remote.Fill(context.WithoutCancel(ctx), h.rkey, h.lease, raw, l.ttl)
+	return c.eng.remote.Fill(ctx, h.rkey, h.stands, raw, life)
 }
 
-// abandon removes a lease whose acquire failed, if it was taken for all that:
-// nobody else knows its token, and it would keep others waiting.
-func (c *Cache) abandon(ctx context.Context, rkey string, lease []byte) {
-	_, _ = c.eng.remote.Release(context.WithoutCancel(ctx), rkey, lease)
-}
-
-// release gives leases back; true if the first still stood.
+// release gives leases back, and removes what is old, since the source has said
+// something else that is not stored; true if the first still stood.
 func (c *Cache) release(ctx context.Context, holds []hold) (stood bool) {
 	for i, h := range holds {
-		ok, err := c.eng.remote.Release(context.WithoutCancel(ctx), h.rkey, h.lease)
+		ok, err := c.eng.remote.Release(context.WithoutCancel(ctx), h.rkey, h.stands)
 		if err != nil {
 			c.counts.errors.Add(1)
 		}
@@ -130,10 +186,39 @@ func (c *Cache) release(ctx context.Context, holds []hold) (stood bool) {
 	return stood
 }
 
+// giveUp ends holds whose load has failed: what is old stays, and rests.
+func (c *Cache) giveUp(ctx context.Context, holds []hold, rest time.Duration) {
+	for _, h := range holds {
+		if h.old == nil {
+			c.release(ctx, []hold{h})
+		} else if err := c.eng.remote.EndTurn(context.WithoutCancel(ctx), h.rkey, rest); err != nil {
+			c.counts.errors.Add(1)
+		}
+	}
+}
+
+// keepHolding makes leases and turns last while a load runs.
+func (c *Cache) keepHolding(ctx context.Context, holds []hold) {
+	var wg sync.WaitGroup
+	for _, h := range holds {
+		wg.Go(func() {
+			var err error
+			if h.old == nil {
+				_, err = c.eng.remote.Renew(ctx, h.rkey, h.stands, leaseTime)
+			} else {
+				err = c.eng.remote.KeepTurn(ctx, h.rkey, leaseTime)
+			}
+			if err != nil && ctx.Err() == nil {
+				c.counts.errors.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func (c *Cache) filledItem(h hold, l loaded, life time.Duration, gens []*gen) *item {
-	it := c.item(h.hash, h.key, l.value, l.absent, l.size, life, h.v, gens)
-	head, _ := envelope.OpenHead(h.lease)
-	it.Meta.heard, it.Meta.token, it.Meta.own = true, head.Token, now()+ownFor
+	it := c.item(h.hash, h.key, l, life, h.v, gens)
+	it.Meta.heard, it.Meta.token, it.Meta.own = true, h.head.Token, now()+ownFor
 	return it
 }
 
@@ -144,9 +229,10 @@ func (c *Cache) keepAlone(h hold, l loaded, gens []*gen, began int64) bool {
 	e := c.eng
 	life := c.memoryLife(l.ttl)
 	if life <= 0 {
+		e.discard(h.hash, h.key)
 		return true
 	}
-	it := c.item(h.hash, h.key, l.value, l.absent, l.size, life, h.v, gens)
+	it := c.item(h.hash, h.key, l, life, h.v, gens)
 	it.Meta.born = began
 	it.Meta.heard = c.spec.MemoryOnly && c.useRedis(h.key)
 	return e.keep(it, h.v)

@@ -194,7 +194,11 @@ func (e *Engine) around(pass func(), op func()) {
 func (e *Engine) removeKeys(ctx context.Context, keys []string, expire bool) (r Report) {
 	pass := func() {
 		for _, k := range keys {
-			e.drop(k)
+			if expire {
+				e.outdate(k)
+			} else {
+				e.drop(k)
+			}
 		}
 	}
 	e.around(pass, func() {

@@ -20,7 +20,7 @@ import (
 // node is an engine on a Redis, that hears, and its cache of integers.
 func node(t testing.TB, addr string) (*Engine, *Cache) {
 	c := redis.NewClient(&redis.Options{Addr: addr, MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}})
-	e, err := Open(Config{Prefix: "t:", MemoryBytes: 1 << 22, Logger: slog.New(slog.DiscardHandler), Bound: time.Second,
+	e, err := Open(Config{Largest: 1 << 20, Prefix: "t:", MemoryBytes: 1 << 22, Logger: slog.New(slog.DiscardHandler), Bound: time.Second,
 		Remote: remote.Config{Client: c, Read: time.Second, Write: time.Second}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = e.Close(); _ = c.Close() })
@@ -44,7 +44,7 @@ func BenchmarkEviction(b *testing.B) {
 		for { // in memory, and past the doubt about its own fill
 			_, err := cache.Load(bg, "k", gives(i), Call{})
 			require.NoError(b, err)
-			if _, _, ok := cache.Hit("k"); ok {
+			if cache.Hit("k", true).OK {
 				break
 			}
 		}

@@ -21,8 +21,12 @@ const (
 // lead is the body of a load's flight: it takes the lease and loads, or waits
 // for the holder of the lease and reads. seen is what the leader's own read saw;
 // acquire checks that it is still so.
-func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string, load Loader, call Call, seen *outcome) {
+func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string, load Loader, call Call, seen, fallback *outcome) {
 	e := c.eng
+	if resting(fallback) {
+		out.err = errRecent
+		return
+	}
 	if c.recall(out, hash, key, call) {
 		return
 	}
@@ -34,11 +38,11 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 	defer func() { release() }()
 	for pause := firstPoll; ; {
 		if c.spec.MemoryOnly && c.useRedis(key) {
-			c.loadHere(ctx, out, hash, key, load, call)
+			c.loadHere(ctx, out, hash, key, load, call, fallback)
 			return
 		}
 		if failed || c.spec.MemoryOnly || !e.useRedis(key) {
-			c.loadAlone(ctx, out, hash, key, load, call)
+			c.loadAlone(ctx, out, hash, key, load, call, fallback)
 			return
 		}
 		if v == unasked {
@@ -55,16 +59,16 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 			switch {
 			case ctx.Err() != nil:
 				out.err = context.Cause(ctx)
-				c.abandon(ctx, rkey, lease)
+				c.abandon(rkey, lease)
 				return
 			case err != nil:
 				c.counts.errors.Add(1)
-				c.abandon(ctx, rkey, lease)
-				c.loadAlone(ctx, out, hash, key, load, call)
+				c.abandon(rkey, lease)
+				c.loadAlone(ctx, out, hash, key, load, call, fallback)
 				return
 			case standing.Absent():
-				first := hold{key: key, hash: hash, rkey: rkey, lease: lease, v: out.v}
-				c.loadLeased(ctx, out, c.holdAlso(ctx, first, call.Also), load, call)
+				first := underLease(key, hash, rkey, lease, out.v)
+				c.loadHeld(ctx, out, c.holdAlso(ctx, first, call.Also), load, call, nil)
 				return
 			}
 			reply = standing
@@ -74,6 +78,18 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 		case v == unjudged:
 			failed = true
 			continue
+		case v == stale:
+			old := out.fallback
+			if old == nil {
+				old = seen.fallback
+			}
+			if c.takeTurn(ctx, out, rkey, now() > giveUp) {
+				c.loadOver(ctx, out, hash, key, load, call, old)
+				return
+			} else if out.err != nil {
+				c.tired(hash, key, old, leastRest)
+				return
+			}
 		case v == usable:
 			c.keepRead(out, hash, key, rkey)
 			return
@@ -85,7 +101,7 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 			v = refused
 			continue
 		case v == marked:
-			c.loadUnstored(ctx, out, key, load, call)
+			c.loadUnstored(ctx, out, key, load, call, fallback)
 			return
 		}
 		if heard == nil { // another look, after the ear is at the wall
@@ -122,6 +138,7 @@ const (
 	leased   // somebody loads
 	marked   // somebody changes the source
 	refused  // bytes that this cache does not believe, or not any more
+	stale    // past its TTL, and may be served if a load fails
 	unjudged // the generations of its tags could not be read
 )
 
@@ -158,7 +175,14 @@ func (c *Cache) judge(ctx context.Context, out *outcome, key string, reply remot
 	case h.Cache != c.id || b.Schema != c.schema || len(b.Tags) < clearTags:
 		c.counts.rejected.Add(1)
 		return refused
-	case b.Expired:
+	}
+	at := c.eng.remote.Now(c.eng.prefix + key)
+	fresh := b.FreshUntil.Sub(at)
+	if b.Expired {
+		fresh = min(fresh, 0)
+	}
+	past := fresh <= 0
+	if past && (h.Kind == envelope.Absent || fresh+c.spec.StaleFor <= 0 || c.spec.StaleFor == 0) {
 		return refused
 	}
 	switch ok, err := c.judgeTags(ctx, out, key, b.Tags); {
@@ -168,14 +192,23 @@ func (c *Cache) judge(ctx context.Context, out *outcome, key string, reply remot
 	case !ok:
 		return refused
 	}
+	is := outcome{
+		source: fromRedis, standing: true, token: h.Token, stale: past, raw: reply.Raw, payload: b.Payload,
+		fresh: fresh, age: max(0, at.Sub(b.Created)), took: b.LoadTime,
+		tags: out.tags, gens: out.gens, v: out.v, readAt: out.readAt,
+	}
 	if h.Kind == envelope.Absent {
-		out.absent = true
-	} else if out.value, err = c.decode(b.Payload); err != nil {
+		is.absent = true
+	} else if is.value, err = c.decode(b.Payload); err != nil {
 		c.counts.rejected.Add(1)
 		return refused
 	}
-	out.source, out.standing, out.token = fromRedis, true, h.Token
-	out.fresh, out.size = b.FreshUntil, len(b.Payload)
+	if past {
+		out.fallback = &is
+		return stale
+	}
+	is.reply, is.verdict = out.reply, out.verdict
+	*out = is
 	return usable
 }
 
@@ -236,17 +269,25 @@ func (c *Cache) decode(payload []byte) (value any, err error) {
 // keepRead puts what was read from Redis into memory, for no longer than it has
 // left there.
 func (c *Cache) keepRead(out *outcome, hash uint64, key, rkey string) {
-	life := c.memoryLife(out.fresh.Sub(c.eng.remote.Now(rkey)))
-	if life <= 0 {
+	c.remember(hash, key, out, 0)
+}
+
+// remember is keepRead; what is past its TTL is served without a load for so long.
+func (c *Cache) remember(hash uint64, key string, out *outcome, retry time.Duration) {
+	life := c.memoryLife(out.fresh)
+	if life <= 0 && retry <= 0 {
 		return
 	}
-	var size int64
-	if err := flight.Recovering(func() error { size = c.size(out.value, out.absent, out.size); return nil }); err != nil {
+	l := loaded{value: out.value, absent: out.absent, age: out.age, took: out.took}
+	if err := flight.Recovering(func() error { l.size = c.size(out.value, out.absent, len(out.payload)); return nil }); err != nil {
 		c.counts.errors.Add(1) // Options.Cost panicked: returned, not kept
 		return
 	}
-	it := c.item(hash, key, out.value, out.absent, size, life, out.v, out.gens)
+	it := c.item(hash, key, l, life, out.v, out.gens)
 	it.Meta.heard, it.Meta.token = true, out.token
+	if retry > 0 {
+		it.Meta.retry.Store(now() + int64(retry))
+	}
 	c.eng.keep(it, out.v)
 }
 

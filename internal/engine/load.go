@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/tiercache/tiercache/internal/ablate"
@@ -15,19 +14,17 @@ import (
 
 // loadAlone loads without Redis: it is not there, it is out of use, or an
 // invalidation of the key waits in the journal. Memory keeps the value.
-func (c *Cache) loadAlone(ctx context.Context, out *outcome, hash uint64, key string, load Loader, call Call) {
-	if load == nil {
-		return
-	}
+func (c *Cache) loadAlone(ctx context.Context, out *outcome, hash uint64, key string, load Loader, call Call, old *outcome) {
 	holds := []hold{{key: key, hash: hash, v: out.v}}
 	for _, k := range others(key, call.Also) {
 		h := memory.Hash(k)
 		holds = append(holds, hold{key: k, hash: h, v: c.sample(h, k)})
 	}
-	l, ok := c.run(ctx, out, key, load, call, nil)
+	l, ok := c.run(ctx, out, key, load, call, old, nil)
 	out.standing = out.err == nil || out.absent
 	out.tags = c.allTags(key, call.Tags, l.names)
 	if !ok {
+		c.unstored(out, hash, key, old)
 		return
 	}
 	for _, h := range holds {
@@ -40,7 +37,7 @@ func (c *Cache) loadAlone(ctx context.Context, out *outcome, hash uint64, key st
 
 // loadHere loads for a memory-only cache. Its values have the generations that
 // Redis knows, and that is how others invalidate their tags.
-func (c *Cache) loadHere(ctx context.Context, out *outcome, hash uint64, key string, load Loader, call Call) {
+func (c *Cache) loadHere(ctx context.Context, out *outcome, hash uint64, key string, load Loader, call Call, old *outcome) {
 	holds := []hold{{key: key, hash: hash, v: out.v}}
 	for _, k := range others(key, call.Also) {
 		h := memory.Hash(k)
@@ -53,16 +50,17 @@ func (c *Cache) loadHere(ctx context.Context, out *outcome, hash uint64, key str
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, errMarked) {
 			c.counts.errors.Add(1)
-			c.loadAlone(ctx, out, hash, key, load, call)
+			c.loadAlone(ctx, out, hash, key, load, call, old)
 			return
 		}
-		c.loadUnstored(ctx, out, key, load, call)
+		c.loadUnstored(ctx, out, key, load, call, old)
 		return
 	}
-	l, ok := c.run(ctx, out, key, load, call, nil)
+	l, ok := c.run(ctx, out, key, load, call, old, nil)
 	out.standing = out.err == nil || out.absent
 	out.tags = c.allTags(key, call.Tags, l.names)
 	if !ok {
+		c.unstored(out, hash, key, old)
 		return
 	}
 	if err := c.obtainAfter(ctx, &b, l); err != nil {
@@ -98,41 +96,47 @@ func (c *Cache) unmarked(ctx context.Context, holds []hold) error {
 
 // loadUnstored loads while a Mutate of the key is under way: whatever the load
 // finds, the source may have something newer, so nobody keeps it.
-func (c *Cache) loadUnstored(ctx context.Context, out *outcome, key string, load Loader, call Call) {
+func (c *Cache) loadUnstored(ctx context.Context, out *outcome, key string, load Loader, call Call, old *outcome) {
 	if load != nil {
-		c.run(ctx, out, key, load, call, nil)
+		c.run(ctx, out, key, load, call, old, nil)
 	}
 	out.standing = false
 }
 
-// loadLeased loads under the leases of holds, the asked key's first.
-func (c *Cache) loadLeased(ctx context.Context, out *outcome, holds []hold, load Loader, call Call) {
+// unstored makes memory serve old for a while, if the load that was to replace it has
+// failed; else old is not the answer any more.
+func (c *Cache) unstored(out *outcome, hash uint64, key string, old *outcome) {
+	if out.err != nil && !out.absent {
+		c.tired(hash, key, old, c.rest())
+	} else if old != nil {
+		c.eng.discard(hash, key)
+	}
+}
+
+// loadHeld loads for holds, the asked key's first.
+func (c *Cache) loadHeld(ctx context.Context, out *outcome, holds []hold, load Loader, call Call, old *outcome) {
+	first := holds[0]
 	b, err := c.obtainBefore(ctx, holds, call)
 	if err != nil {
-		c.release(ctx, holds)
+		c.giveUp(ctx, holds, 0)
 		switch {
 		case ctx.Err() != nil:
 			out.err = context.Cause(ctx)
 		case errors.Is(err, errMarked):
-			c.loadUnstored(ctx, out, holds[0].key, load, call)
+			c.loadUnstored(ctx, out, first.key, load, call, old)
 		default:
 			c.counts.errors.Add(1)
-			c.loadAlone(ctx, out, holds[0].hash, holds[0].key, load, call)
+			c.loadAlone(ctx, out, first.hash, first.key, load, call, old)
 		}
 		return
 	}
-	l, ok := c.run(ctx, out, holds[0].key, load, call, func() {
-		var wg sync.WaitGroup
-		for _, h := range holds {
-			wg.Go(func() {
-				if _, err := c.eng.remote.Renew(ctx, h.rkey, h.lease, leaseTime); err != nil && ctx.Err() == nil {
-					c.counts.errors.Add(1)
-				}
-			})
-		}
-		wg.Wait()
-	})
-	out.tags = c.allTags(holds[0].key, call.Tags, l.names)
+	l, ok := c.run(ctx, out, first.key, load, call, old, func() { c.keepHolding(ctx, holds) })
+	out.tags = c.allTags(first.key, call.Tags, l.names)
+	if out.err != nil && !out.absent {
+		c.giveUp(ctx, holds, c.rest())
+		c.unstored(out, first.hash, first.key, old)
+		return
+	}
 	if ok && l.ttl > 0 {
 		if err = c.obtainAfter(ctx, &b, l); err != nil {
 			l.ttl = 0
@@ -147,12 +151,24 @@ func (c *Cache) loadLeased(ctx context.Context, out *outcome, holds []hold, load
 		}
 		out.gens = b.of(0)
 		out.standing = c.release(ctx, holds) && err == nil
+		c.unstored(out, first.hash, first.key, old)
+		c.endTurns(holds)
 		return
 	}
 	for i, h := range holds {
 		gens, standing := c.fillOne(ctx, out, h, l, b.of(i))
 		if i == 0 {
 			out.gens, out.standing = gens, standing
+		}
+	}
+	c.endTurns(holds)
+}
+
+// endTurns gives turns back, without waiting for it.
+func (c *Cache) endTurns(holds []hold) {
+	for _, h := range holds {
+		if h.old != nil {
+			c.later(func(ctx context.Context) { _ = c.eng.remote.EndTurn(ctx, h.rkey, 0) })
 		}
 	}
 }
@@ -168,7 +184,9 @@ func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l loaded, gen
 	switch {
 	case err != nil: // it may have been filled, or not: then nobody waits for the lease
 		c.counts.errors.Add(1)
-		c.abandon(ctx, h.rkey, h.lease)
+		if h.old == nil {
+			c.abandon(h.rkey, h.stands)
+		}
 		c.keepAlone(h, l, gens, out.loadBegan)
 		return gens, false
 	case !filled:
@@ -184,9 +202,9 @@ func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l loaded, gen
 
 // run calls the loader on a goroutine of its own, so that one which ignores its
 // context holds nobody up, and prepares what it gave. tick is called while it
-// runs, often enough to keep leases alive. False: out has the error, or the
+// runs, often enough to keep leases alive. The loader is shown old, if there is one. False: out has the error, or the
 // value cannot be stored.
-func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, call Call, tick func()) (loaded, bool) {
+func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, call Call, old *outcome, tick func()) (loaded, bool) {
 	if cause := context.Cause(ctx); cause != nil {
 		out.err = cause
 		return loaded{}, false
@@ -197,6 +215,9 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 
 	lctx, cancel := context.WithTimeout(ctx, c.spec.LoadTimeout)
 	defer cancel()
+	if old != nil {
+		lctx = context.WithValue(lctx, previousKey{}, old)
+	}
 	type result struct {
 		loaded
 		err, encode error
@@ -210,11 +231,15 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 		var r result
 		r.value, r.err = load(lctx)
 		r.took = time.Duration(now() - began)
-		if r.err != nil {
-			r.absent = c.isAbsent(r.err)
-			if r.absent {
-				r.ttl = c.jittered(max(0, c.spec.NegativeTTL))
-			}
+		if old != nil && errors.Is(r.err, errs.ErrNotModified) {
+			c.counts.unmodified.Add(1)
+			r.value, r.absent, r.err = old.value, old.absent, nil
+			r.same, r.payload = true, old.payload
+		}
+		if r.absent = r.err != nil && c.isAbsent(r.err) || r.absent; r.absent {
+			r.ttl = c.jittered(max(0, c.spec.NegativeTTL))
+			return r, nil
+		} else if r.err != nil {
 			return r, nil
 		}
 		r.encode = c.prepare(&r.loaded, call)
@@ -286,11 +311,16 @@ func (c *Cache) prepare(l *loaded, call Call) (err error) {
 		return nil
 	}
 	l.ttl = c.jittered(ttl)
-	if c.eng.remote != nil || c.spec.Cost == nil {
+	if l.payload == nil && (c.eng.remote != nil || c.spec.Cost == nil) {
 		if l.payload, err = c.spec.Encode(nil, l.value); err != nil {
 			l.ttl = 0
 			return err
 		}
+	}
+	if len(l.payload) > c.eng.largest {
+		l.ttl = 0
+		c.counts.tooLarge.Add(1)
+		return nil
 	}
 	l.size = c.size(l.value, false, len(l.payload))
 	return nil

@@ -17,7 +17,7 @@ import (
 )
 
 func engineWith(t testing.TB, bytes int64) (*Engine, *Cache) {
-	e, err := Open(Config{MemoryBytes: bytes, Logger: slog.New(slog.DiscardHandler)})
+	e, err := Open(Config{Largest: 1 << 20, MemoryBytes: bytes, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = e.Close() })
 	c, err := e.NewCache(Spec{Name: "c", TTL: time.Hour})
@@ -27,7 +27,7 @@ func engineWith(t testing.TB, bytes int64) (*Engine, *Cache) {
 
 // inMemory puts a value there as a load does that sampled at v.
 func inMemory(t *testing.T, c *Cache, key string, v validity) *item {
-	it := c.item(memory.Hash(key), key, 1, false, 1, time.Hour, v, nil)
+	it := c.item(memory.Hash(key), key, loaded{value: 1, size: 1}, time.Hour, v, nil)
 	require.True(t, c.eng.keep(it, v))
 	return it
 }
@@ -62,13 +62,13 @@ func TestPatternsOfOthersVoidNothingOfMineHoweverManyCome(t *testing.T) {
 		hours(e, 100)
 		table := e.patterns.table.Load()
 		longest = max(longest, len(table.list))
-		_, _, ok := c.Hit("mine:read")
+		ok := c.Hit("mine:read", true).OK
 		require.True(t, ok)
 		require.Equal(t, table.seq, read.Meta.seq.Load(), "matched against each pattern once")
 	}
 	assert.LessOrEqual(t, longest, 2*meetAfter, "what all have met is forgotten")
 	assert.NotZero(t, e.patterns.table.Load().floor)
-	_, _, ok := c.Hit("mine:unread")
+	ok := c.Hit("mine:unread", true).OK
 	assert.True(t, ok)
 	assert.Equal(t, e.patterns.table.Load().seq, unread.Meta.seq.Load())
 }
@@ -82,7 +82,7 @@ func TestAnItemThatMatchesAPatternIsGoneBeforeAndAfterThePatternIsForgotten(t *t
 	e.patterns.issue("mine:*")
 	newest := e.patterns.table.Load().seq
 	for e.patterns.table.Load().floor < newest {
-		_, _, ok := c.Hit("mine:1")
+		ok := c.Hit("mine:1", true).OK
 		require.False(t, ok)
 		require.False(t, e.holds(v, memory.Hash("mine:1"), "mine:1", true))
 		hours(e, 100)
@@ -90,7 +90,7 @@ func TestAnItemThatMatchesAPatternIsGoneBeforeAndAfterThePatternIsForgotten(t *t
 	assert.Nil(t, e.mem.Get(memory.Hash("mine:1"), "mine:1", 0), "and its memory is free")
 	assert.False(t, e.holds(v, memory.Hash("mine:1"), "mine:1", true), "a load that began before it")
 	late := inMemory(t, c, "mine:1", v)
-	_, _, ok := c.Hit("mine:1")
+	ok := c.Hit("mine:1", true).OK
 	assert.False(t, ok, "that load's value, late as it is")
 	e.patterns.issue("x")
 	e.meetPatterns()
@@ -112,7 +112,7 @@ func TestAValueOnItsWayDuringAPassMeetsThePatternsInTheNext(t *testing.T) {
 	inMemory(t, c, "mine:1", v)
 	hours(e, 3*meetAfter)
 	require.Eventually(t, func() bool { return e.patterns.table.Load().floor > v.seq }, 20*time.Second, time.Millisecond)
-	_, _, ok := c.Hit("mine:1")
+	ok := c.Hit("mine:1", true).OK
 	assert.True(t, ok)
 }
 
@@ -218,15 +218,15 @@ func TestPatternsAndPassesRaceAndNeitherVoidsTooLittle(t *testing.T) {
 			for i := range 2_000 {
 				key := fmt.Sprintf("w%d:%d", w, i%7)
 				v := e.sample(memory.Hash(key), key)
-				it := c.item(memory.Hash(key), key, i, false, 1, time.Hour, v, nil)
+				it := c.item(memory.Hash(key), key, loaded{value: i, size: 1}, time.Hour, v, nil)
 				e.keep(it, v)
-				value, _, ok := c.Hit(key)
-				if ok && value != i {
-					t.Errorf("%s: %v is there, want %d", key, value, i)
+				hit := c.Hit(key, true)
+				if hit.OK && hit.Value != i {
+					t.Errorf("%s: %v is there, want %d", key, hit.Value, i)
 				}
 				e.patterns.issue(key)
-				if value, _, ok := c.Hit(key); ok {
-					t.Errorf("%s: %v was invalidated", key, value)
+				if hit := c.Hit(key, true); hit.OK {
+					t.Errorf("%s: %v was invalidated", key, hit.Value)
 				}
 				if e.holds(v, memory.Hash(key), key, true) {
 					t.Errorf("%s: a load that sampled before may be joined", key)
@@ -288,7 +288,7 @@ func BenchmarkMeetPatterns(b *testing.B) {
 	for i := range 100_000 {
 		key := "user:" + strconv.Itoa(i) + ":orders"
 		v := e.sample(memory.Hash(key), key)
-		e.keep(c.item(memory.Hash(key), key, i, false, 1, time.Hour, v, nil), v)
+		e.keep(c.item(memory.Hash(key), key, loaded{value: i, size: 1}, time.Hour, v, nil), v)
 	}
 	e.mem.Len()
 	for i := 0; b.Loop(); i++ {

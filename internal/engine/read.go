@@ -7,6 +7,7 @@ import (
 	"github.com/tiercache/tiercache/internal/ablate"
 	"github.com/tiercache/tiercache/internal/envelope"
 	"github.com/tiercache/tiercache/internal/errs"
+	"github.com/tiercache/tiercache/internal/flight"
 	"github.com/tiercache/tiercache/internal/memory"
 	"github.com/tiercache/tiercache/internal/remote"
 )
@@ -18,10 +19,15 @@ type outcome struct {
 	err    error // the loader's, or the reason there is no answer
 	source source
 
-	// Of a value from Redis: until when, in the clock of Redis, and how long its
-	// encoding is.
-	fresh time.Time
-	size  int
+	stale    bool     // past its TTL
+	fallback *outcome // what may be served if a load fails, or takes too long
+
+	// Of a value from Redis: for how long it is fresh, how old it is, how long its
+	// load took, and how it stands there.
+	fresh, age, took time.Duration
+	raw, payload     []byte
+
+	it *item // of a fallback from memory
 
 	// Of a read that found nothing it believes: what it saw.
 	reply   remote.Reply
@@ -110,6 +116,8 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 	if out := c.again(ctx, hash, key, call); out != nil {
 		return out, nil
 	}
+	soft := softly{after: c.spec.SoftTimeout, began: began}
+	defer soft.end()
 	for {
 		seen := &outcome{}
 		if c.eng.remote != nil && !c.spec.MemoryOnly {
@@ -128,19 +136,33 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 				}
 				continue
 			}
+			if out.fallback != nil && !led && out.readAt <= began {
+				continue // it was read before this call, and may have been invalidated since
+			}
 			seen = out
 		}
+		fallback := c.fallback(seen, hash, key)
 		if load == nil {
+			if fallback != nil {
+				seen = &outcome{fallback: fallback}
+			}
 			return seen, nil
 		}
-		out, led, err := c.loads[at].Do(ctx, key, func(ctx context.Context, out *outcome) {
-			c.lead(ctx, out, hash, key, load, call, seen)
+		out, led, err := c.loads[at].Do(ctx, key, soft.patience(fallback), func(ctx context.Context, out *outcome) {
+			c.lead(ctx, out, hash, key, load, call, seen, fallback)
 		})
 		if !led {
 			join()
 		}
-		if err != nil || led || c.accepts(out, hash, key, began, call.Fresh) {
-			return out, err
+		switch {
+		case err == flight.ErrImpatient:
+			return fallback, nil
+		case err != nil:
+			return nil, err
+		case out.err == errRecent && fallback == nil:
+			continue // what the leader has to serve instead, this call has not seen
+		case led || c.accepts(out, hash, key, began, call.Fresh):
+			return c.instead(out, fallback), nil
 		}
 	}
 }
@@ -180,10 +202,11 @@ func (c *Cache) recall(out *outcome, hash uint64, key string, call Call) bool {
 	if call.Fresh {
 		return false
 	}
-	it := c.peek(hash, key, draw())
+	it := c.fresh(hash, key)
 	if it == nil {
 		return false
 	}
+	out.age, out.took = time.Duration(now()-it.Meta.created), it.Meta.took
 	out.value, out.absent, out.source, out.standing = it.Meta.value, it.Meta.absent, fromMemory, true
 	out.gens = it.Meta.gens
 	return true
@@ -274,7 +297,12 @@ func (c *Cache) tally(out *outcome, err error, took int64) {
 		c.counts.redisHits.Add(1)
 		if out.absent {
 			c.counts.absentHits.Add(1)
+		} else if out.stale {
+			c.counts.staleHits.Add(1)
 		}
+	case out.stale: // after a load that failed, or was too slow: the time counts
+		c.counts.hit(draw())
+		c.counts.staleHits.Add(1)
 	default: // memory had it by the time the flight looked again
 		c.counts.hit(draw())
 		c.counts.slowNanos.Add(-took) // timed by sampling, like every memory hit

@@ -65,7 +65,7 @@ func (c *Cache) setOne(ctx context.Context, key string, l loaded, tags []*tag) {
 		c.counts.errors.Add(1)
 		e.queue(journal.Key, key) // before memory: a reader that finds no item finds the entry
 		if gens, ok := e.localGens(tags, h.v); ok {
-			it := c.item(h.hash, key, l.value, false, l.size, life, h.v, gens)
+			it := c.item(h.hash, key, l, life, h.v, gens)
 			it.Meta.born = now()
 			e.replace(it, h.v)
 		}
@@ -100,7 +100,7 @@ func (c *Cache) setAlone(ctx context.Context, h hold, l loaded, tags []*tag) {
 	if !ok {
 		return // the next read loads
 	}
-	it := c.item(h.hash, h.key, l.value, false, l.size, c.memoryLife(l.ttl), h.v, gens)
+	it := c.item(h.hash, h.key, l, c.memoryLife(l.ttl), h.v, gens)
 	it.Meta.born, it.Meta.heard = now(), heard
 	e.replace(it, h.v)
 }
@@ -110,15 +110,16 @@ func (c *Cache) seizeAndFill(ctx context.Context, h *hold, l loaded, gens []*gen
 	if err != nil {
 		return false, err
 	}
-	h.lease = c.newLease(stamp)
-	seized, err := c.eng.remote.Seize(ctx, h.rkey, h.lease, leaseTime)
+	lease := c.newLease(stamp)
+	*h = underLease(h.key, h.hash, h.rkey, lease, h.v)
+	seized, err := c.eng.remote.Seize(ctx, h.rkey, lease, leaseTime)
 	if err != nil || !seized {
 		return false, err
 	}
 	h.v = c.eng.again(h.v, h.hash, h.rkey)
 	filled, err := c.fill(ctx, *h, l, gens)
 	if err != nil {
-		c.abandon(ctx, h.rkey, h.lease)
+		c.abandon(h.rkey, h.stands)
 	}
 	return filled, err
 }

@@ -17,6 +17,15 @@ type meta struct {
 	value  any  // nil if absent
 	absent bool // the source has no such thing
 
+	// fresh is when it is past its TTL; stale it may be served until its Deadline.
+	// From early on a reader may have it refreshed, and renewing says that one has.
+	// Until retry it is served stale without another load: the last one has failed.
+	// created is when its load ended, which took that long.
+	fresh, early, created int64
+	took                  time.Duration
+	retry                 atomic.Int64
+	renewing              atomic.Bool
+
 	// seq is the newest pattern sequence that the item is known to have survived.
 	seq atomic.Uint64
 	// gens are the generations of its tags that the value was stored under.
@@ -152,6 +161,15 @@ func (e *Engine) replace(it *item, v validity) {
 	e.mem.Set(it)
 }
 
+// discard removes what memory has: a load has found something else, and that is not
+// to be stored.
+func (e *Engine) discard(hash uint64, key string) {
+	s := e.shard(hash)
+	s.mu.Lock()
+	e.mem.Delete(hash, key)
+	s.mu.Unlock()
+}
+
 // drop is the local pass for one key: no read or load that began before may
 // enter memory, what is there goes, and nobody joins what runs.
 func (e *Engine) drop(key string) {
@@ -164,6 +182,35 @@ func (e *Engine) drop(key string) {
 	if ablate.Out(ablate.Forget) {
 		return
 	}
+	for _, c := range *e.caches.Load() {
+		c.forget(hash, key)
+	}
+}
+
+// outdated is an item as if its TTL ended now.
+func outdated(it *item) *item {
+	m, at := &it.Meta, now()
+	old := &item{Key: it.Key, Hash: it.Hash, Size: it.Size, Deadline: min(it.Deadline, later(at, m.owner.spec.StaleFor)), Meta: meta{
+		owner: m.owner, value: m.value, gens: m.gens, ear: m.ear, epoch: m.epoch, heard: m.heard, born: m.born,
+		created: m.created, took: m.took, fresh: min(m.fresh, at), early: min(m.fresh, at), token: m.token, own: m.own,
+	}}
+	old.Meta.seq.Store(m.seq.Load())
+	return old
+}
+
+// outdate is drop for what may be served stale, if memory alone has it.
+func (e *Engine) outdate(key string) {
+	hash := memory.Hash(key)
+	s := e.shard(hash)
+	s.mu.Lock()
+	s.local.Add(1)
+	it := e.mem.Get(hash, key, 0)
+	if it != nil && it.Meta.owner.spec.StaleFor > 0 && !it.Meta.absent && (e.remote == nil || it.Meta.owner.spec.MemoryOnly) {
+		e.mem.Set(outdated(it))
+	} else {
+		e.mem.Delete(hash, key)
+	}
+	s.mu.Unlock()
 	for _, c := range *e.caches.Load() {
 		c.forget(hash, key)
 	}

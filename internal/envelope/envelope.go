@@ -176,6 +176,20 @@ func Seal(key string, h Head, b Body) ([]byte, error) {
 	return out, nil
 }
 
+// Renew is the front of a value that stays as it is in raw but for its head and its
+// times: up to where its tags begin. False if b has other tags than raw.
+func Renew(key string, raw []byte, h Head, b Body) (front []byte, ok bool) {
+	b.Payload = nil
+	sealed, err := Seal(key, h, b)
+	if err != nil || len(raw) < len(sealed) || string(raw[tagLenAt:sumAt]) != string(sealed[tagLenAt:sumAt]) ||
+		string(raw[tagsAt:len(sealed)]) != string(sealed[tagsAt:]) {
+		return nil, false
+	}
+	whole := append(sealed, raw[len(sealed):]...)
+	put(whole[sumAt:tagsAt], sum(key, whole))
+	return whole[:tagsAt:tagsAt], true
+}
+
 // Why Open refuses. Each is a miss to its caller.
 var (
 	ErrForeign = errors.New("envelope: not written by this version of tiercache")

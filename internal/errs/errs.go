@@ -10,10 +10,11 @@ import (
 )
 
 var (
-	ErrNotMarked = errors.New("tiercache: the keys could not be marked, so the change was not made")
-	ErrNotFound  = errors.New("tiercache: not found")
-	ErrClosed    = errors.New("tiercache: closed")
-	ErrGoexit    = errors.New("tiercache: the loader ended its goroutine (runtime.Goexit) instead of returning")
+	ErrNotMarked   = errors.New("tiercache: the keys could not be marked, so the change was not made")
+	ErrNotFound    = errors.New("tiercache: not found")
+	ErrNotModified = errors.New("tiercache: not modified")
+	ErrClosed      = errors.New("tiercache: closed")
+	ErrGoexit      = errors.New("tiercache: the loader ended its goroutine (runtime.Goexit) instead of returning")
 )
 
 // Panic is a recovered panic of code that the user gave.

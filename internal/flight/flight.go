@@ -7,7 +7,9 @@ package flight
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/singleflight"
 
@@ -37,32 +39,30 @@ type call[F any] struct {
 	err     error         // written before died is closed
 }
 
+// ErrImpatient is the error of a caller whose patience ended before the work did.
+var ErrImpatient = errors.New("flight: the work goes on")
+
 // Do runs work(ctx, out), or joins a run of it for the same key, and waits for
 // its end or the end of ctx. led tells whether this call started the run.
+// Something on patience, which may be nil, ends the waiting with ErrImpatient: the
+// run then goes on to its end, as if the caller still waited.
 //
 // work's context has the values of the starter's and no deadline; it ends when
 // the last waiter has left, with context.Canceled, and at Close, with
 // errs.ErrClosed as its cause. A panic in work is the error *errs.Panic, a Goexit
 // errs.ErrGoexit, for every waiter. The error is nil, one of these, ctx's own, or
 // errs.ErrClosed.
-func (g *Group[F]) Do(ctx context.Context, key string, work func(context.Context, *F)) (out *F, led bool, err error) {
+func (g *Group[F]) Do(ctx context.Context, key string, patience <-chan time.Time, work func(context.Context, *F)) (out *F, led bool, err error) {
 	g.mu.Lock()
 	if g.closed {
 		g.mu.Unlock()
 		return nil, false, errs.ErrClosed
 	}
 	c := g.live[key]
-	if c == nil {
-		c, led = g.startLocked(ctx, key), true
+	if led = c == nil; led {
+		c = g.startLocked(key)
 	}
-	c.waiters++
-	var run func() (any, error)
-	if led {
-		wctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-		c.cancel = cancel
-		run = func() (any, error) { return nil, g.run(wctx, key, c, work) }
-	}
-	done := g.sf.DoChan(key, run)
+	done := g.joinLocked(ctx, key, c, led, work)
 	g.mu.Unlock()
 
 	select {
@@ -70,13 +70,38 @@ func (g *Group[F]) Do(ctx context.Context, key string, work func(context.Context
 		return c.out, led, r.Err
 	case <-c.died:
 		return c.out, led, c.err
+	case <-patience:
+		return nil, led, ErrImpatient
 	case <-ctx.Done():
 		g.leave(key, c)
 		return nil, led, ctx.Err()
 	}
 }
 
-func (g *Group[F]) startLocked(ctx context.Context, key string) *call[F] {
+// Start runs work as Do does, and does not wait: the run ends when work does, and
+// at Close. False if there is a run for the key, or after Close.
+func (g *Group[F]) Start(ctx context.Context, key string, work func(context.Context, *F)) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed || g.live[key] != nil {
+		return false
+	}
+	g.joinLocked(ctx, key, g.startLocked(key), true, work)
+	return true
+}
+
+func (g *Group[F]) joinLocked(ctx context.Context, key string, c *call[F], led bool, work func(context.Context, *F)) <-chan singleflight.Result {
+	c.waiters++
+	var run func() (any, error)
+	if led {
+		wctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+		c.cancel = cancel
+		run = func() (any, error) { return nil, g.run(wctx, key, c, work) }
+	}
+	return g.sf.DoChan(key, run)
+}
+
+func (g *Group[F]) startLocked(key string) *call[F] {
 	if g.live == nil {
 		g.live = make(map[string]*call[F])
 		g.running = make(map[*call[F]]struct{})

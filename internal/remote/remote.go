@@ -212,6 +212,12 @@ func (r *Remote) Fill(ctx context.Context, key string, lease, value []byte, ttl 
 	return r.script(ctx, fillScript, key, lease, value, ttl.Milliseconds())
 }
 
+// Extend replaces the front of a value by another that is as long, and gives it a new
+// life; false if the value does not stand under stands any more.
+func (r *Remote) Extend(ctx context.Context, key string, stands, front []byte, ttl time.Duration) (bool, error) {
+	return r.script(ctx, extendScript, key, stands, front, ttl.Milliseconds())
+}
+
 // Release removes the lease; false if it no longer stands.
 func (r *Remote) Release(ctx context.Context, key string, lease []byte) (ok bool, err error) {
 	err = r.at(ctx, key, r.cfg.Write, (*master).mark, func(ctx context.Context, _ *master, l *life) error {

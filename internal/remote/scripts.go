@@ -30,6 +30,7 @@ var (
 
 	unlinkScript = script("unlink")
 	expireScript = script("expire")
+	extendScript = script("extend")
 
 	markScript   = script("mark")
 	unmarkScript = script("unmark")

@@ -1,0 +1,70 @@
+package tiercache
+
+import (
+	"context"
+	"time"
+
+	"github.com/tiercache/tiercache/internal/engine"
+)
+
+// Entry is a value and where it was found.
+type Entry[T any] struct {
+	Value T
+	Age   time.Duration // since its load ended, in whatever process; to the millisecond if it is from Redis
+	Stale bool          // past its TTL, or made old by Tiers.Expire
+	Tier  Tier
+}
+
+// Tier is where a value was found.
+type Tier int
+
+const (
+	Memory Tier = iota + 1 // this process's
+	Redis                  // that of all
+)
+
+// String gives "memory" or "redis".
+func (t Tier) String() string {
+	switch t {
+	case Memory:
+		return "memory"
+	case Redis:
+		return "redis"
+	}
+	return "none"
+}
+
+// Lookup is what memory, or else Redis, has for key, also if it is past its TTL and
+// Options.StaleFor still keeps it. ok is false if there is nothing, and for an
+// absence. It never loads. The errors are those of Get.
+func (c *Cache[T]) Lookup(ctx context.Context, key string) (e Entry[T], ok bool, err error) {
+	s, ok, err := c.c.Lookup(ctx, key)
+	if !ok {
+		return e, false, err
+	}
+	return entryOf(s, c.out(s.Value)), true, nil
+}
+
+// Previous is what a load is about to replace, if there is something that may still
+// be served: call it with the loader's own context. A loader that finds it unchanged
+// at the source, by its version or an ETag, returns ErrNotModified. Do not change the
+// value.
+func Previous[T any](ctx context.Context) (e Entry[T], ok bool) {
+	s, ok := engine.Previous(ctx)
+	if !ok {
+		return e, false
+	}
+	v, ok := s.Value.(*T)
+	if !ok {
+		return e, false
+	}
+	return entryOf(s, *v), true
+}
+
+func entryOf[T any](s engine.Seen, v T) Entry[T] {
+	e := Entry[T]{Value: v, Age: s.Age, Stale: s.Stale, Tier: Redis}
+	if s.Memory {
+		e.Tier = Memory
+	}
+	return e
+}

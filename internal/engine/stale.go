@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tiercache/tiercache/internal/errs"
+	"github.com/tiercache/tiercache/internal/flight"
+)
+
+// A value past its TTL, and not invalidated, stands for Spec.StaleFor longer: it is
+// served when its load fails, or takes longer than Spec.SoftTimeout. Each caller has
+// its own to fall back on, read or looked at after its call began, so what was
+// invalidated before that is never served.
+
+var (
+	// errRecent: the last load of the key failed, and it is not yet time for another.
+	errRecent = errors.New("engine: the last load failed a moment ago")
+	// errAgain: a refresh that came to nothing. Whoever waited for it goes round.
+	errAgain = errors.New("engine: nothing was loaded")
+)
+
+// fallback is what this call may serve in place of a load: what Redis has, or if
+// that could not be asked, memory.
+func (c *Cache) fallback(seen *outcome, hash uint64, key string) *outcome {
+	if seen.fallback != nil {
+		return seen.fallback
+	}
+	asked := seen.verdict != unasked && seen.verdict != unjudged
+	if asked || c.spec.StaleFor <= 0 {
+		return nil
+	}
+	if it, at := c.peek(hash, key, draw()); it != nil && !it.Meta.absent {
+		return c.kept(it, at)
+	}
+	return nil
+}
+
+// kept is an outcome of an item that memory has.
+func (c *Cache) kept(it *item, at int64) *outcome {
+	m := &it.Meta
+	return &outcome{
+		value: m.value, absent: m.absent, source: fromMemory, standing: true, stale: at >= m.fresh,
+		age: time.Duration(at - m.created), took: m.took, token: m.token, gens: m.gens, it: it,
+	}
+}
+
+// instead is what a call gets whose load ended as out.
+func (c *Cache) instead(out, fallback *outcome) *outcome {
+	switch {
+	case fallback == nil || out.err == nil || out.absent || out.err == errs.ErrClosed:
+		return out
+	case out.err == errRecent || c.spec.ServeStale == nil:
+		return fallback
+	}
+	serve := false
+	if err := flight.Recovering(func() error { serve = c.spec.ServeStale(out.err); return nil }); err != nil {
+		return &outcome{err: err, source: fromLoader}
+	}
+	if serve {
+		return fallback
+	}
+	return out
+}
+
+// rest is how long the key of a load that failed is served stale before the next.
+func (c *Cache) rest() time.Duration {
+	return min(max(c.spec.TTL/10, leastRest), longestRest)
+}
+
+const (
+	leastRest   = time.Second
+	longestRest = 30 * time.Second
+)
+
+// resting tells whether the last load of what memory has to fall back on has failed
+// too recently for another.
+func resting(fallback *outcome) bool {
+	return fallback != nil && fallback.it != nil && fallback.it.Meta.retry.Load() > now()
+}
+
+// tired makes memory serve the fallback for so long without another load.
+func (c *Cache) tired(hash uint64, key string, fallback *outcome, rest time.Duration) {
+	switch {
+	case fallback == nil:
+	case fallback.it != nil:
+		fallback.it.Meta.retry.Store(now() + int64(rest))
+	default:
+		c.remember(hash, key, fallback, rest)
+	}
+}
+
+// softly is the patience of one call that has something to fall back on: it ends
+// once, that long after the call began.
+type softly struct {
+	after time.Duration
+	began int64
+	timer *time.Timer
+}
+
+func (s *softly) patience(fallback *outcome) <-chan time.Time {
+	if fallback == nil || s.after <= 0 {
+		return nil
+	}
+	if left := s.after - time.Duration(now()-s.began); s.timer == nil {
+		s.timer = time.NewTimer(left)
+	} else {
+		s.timer.Reset(left)
+	}
+	return s.timer.C
+}
+
+func (s *softly) end() {
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}
+
+// Seen is what the tiers have under a key, old or not.
+type Seen struct {
+	Value  any
+	Age    time.Duration
+	Stale  bool
+	Memory bool // else Redis
+}
+
+// Lookup is what memory, or else Redis, has for key, past its TTL too. It loads
+// nothing.
+func (c *Cache) Lookup(ctx context.Context, key string) (s Seen, ok bool, err error) {
+	switch {
+	case ctx == nil:
+		return s, false, errNilContext
+	case c.eng.closed.Load():
+		return s, false, errs.ErrClosed
+	}
+	if err := c.check(key, Call{}); err != nil {
+		return s, false, err
+	}
+	began := now()
+	out, err := c.settle(ctx, key, nil, Call{}, began)
+	if err == nil && out.source == nowhere && out.fallback != nil {
+		out = out.fallback
+	}
+	c.tally(out, err, now()-began)
+	if err != nil || out.absent || out.source == nowhere {
+		return s, false, err
+	}
+	return Seen{out.value, out.age, out.stale, out.source == fromMemory}, true, nil
+}
+
+type previousKey struct{}
+
+// Previous is what a load is to replace, if it runs under ctx and there is
+// something.
+func Previous(ctx context.Context) (Seen, bool) {
+	old, ok := ctx.Value(previousKey{}).(*outcome)
+	if !ok || old.absent {
+		return Seen{}, false
+	}
+	return Seen{old.value, old.age, old.stale, old.source == fromMemory}, true
+}

@@ -1,0 +1,84 @@
+package remote
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Turn is whose it is to load in the place of a value that may still be served. It
+// spares the source loads, and decides nothing: see package engine, refresh.go.
+type Turn int
+
+const (
+	Mine    Turn = iota
+	Taken        // somebody loads
+	Resting      // somebody's load has failed, and nobody is to try for a while
+)
+
+const (
+	turnPrefix  = reserved + "refresh:"
+	turnTaken   = "L"
+	turnResting = "F" // and until when, milliseconds in the server's clock
+)
+
+func (r *Remote) turnKey(key string) string {
+	return r.cfg.Prefix + turnPrefix + key[len(r.cfg.Prefix):]
+}
+
+// TakeTurn takes the turn of a key for ttl if nobody has it, and tells for how long
+// nobody is to.
+func (r *Remote) TakeTurn(ctx context.Context, key string, ttl time.Duration) (turn Turn, rest time.Duration, err error) {
+	key = r.turnKey(key)
+	err = r.on(ctx, key, r.cfg.Write, func(ctx context.Context, m *master, l *life) error {
+		var won *redis.BoolCmd
+		var is *redis.StringCmd
+		_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			won = p.SetNX(ctx, key, turnTaken, ttl)
+			is = p.Get(ctx, key)
+			return nil
+		})
+		if newsOf(ctx, err) != answered || moved(err) {
+			return err
+		}
+		if ours, err := won.Result(); err != nil || ours {
+			return err
+		}
+		turn = Taken
+		if until, ok := strings.CutPrefix(is.Val(), turnResting); ok {
+			turn = Resting
+			if ms, err := strconv.ParseInt(until, 10, 64); err == nil {
+				rest = max(0, time.UnixMilli(ms).Sub(m.now()))
+			}
+		}
+		return nil
+	})
+	return turn, rest, err
+}
+
+// KeepTurn makes a turn last for ttl from now.
+func (r *Remote) KeepTurn(ctx context.Context, key string, ttl time.Duration) error {
+	return r.setTurn(ctx, r.turnKey(key), func(*master) string { return turnTaken }, ttl)
+}
+
+// EndTurn gives a turn back; with rest, nobody has it for so long.
+func (r *Remote) EndTurn(ctx context.Context, key string, rest time.Duration) error {
+	key = r.turnKey(key)
+	if rest > 0 {
+		return r.setTurn(ctx, key, func(m *master) string {
+			return turnResting + strconv.FormatInt(m.now().Add(rest).UnixMilli(), 10)
+		}, rest)
+	}
+	return r.on(ctx, key, r.cfg.Write, func(ctx context.Context, _ *master, l *life) error {
+		return l.rdb.Unlink(ctx, key).Err()
+	})
+}
+
+func (r *Remote) setTurn(ctx context.Context, key string, text func(*master) string, ttl time.Duration) error {
+	return r.on(ctx, key, r.cfg.Write, func(ctx context.Context, m *master, l *life) error {
+		return l.rdb.Set(ctx, key, text(m), ttl).Err()
+	})
+}
