@@ -29,9 +29,9 @@ type incarnation struct {
 //	A: INFO answered by life 1 | restart | B: INFO, life 2 | A: back to life 1
 type life struct {
 	m    *master
-	rdb  *redis.Client // for operations
-	turn chan struct{} // who has it may use the two fields that follow
-	own  *redis.Client // one connection, for questions: those must not wait for a free one
+	rdb  *redis.Client                // for operations
+	own  atomic.Pointer[redis.Client] // one connection, for questions: those must not wait for a free one
+	turn chan struct{}                // who has it may ask, and set own and over
 	over bool
 	self atomic.Pointer[incarnation]
 
@@ -54,7 +54,7 @@ func (m *master) newLife(self *incarnation) *life {
 	}
 	l.options = o
 	l.rdb = redis.NewClient(&o)
-	l.own = l.newOwn()
+	l.own.Store(l.newOwn())
 	return l
 }
 
@@ -80,10 +80,10 @@ func (l *life) question(ctx context.Context, since int64) error {
 	if l.m.asked.Load() > since {
 		return nil
 	}
-	_, err := l.meet(ctx, l.own)
-	if err != nil && newsOf(ctx, err) != answered {
-		_ = l.own.Close()
-		l.own = l.newOwn()
+	_, err := l.meet(ctx, l.own.Load())
+	if n := newsOf(ctx, err); n != answered && n != full {
+		_ = l.own.Load().Close()
+		l.own.Store(l.newOwn())
 	}
 	return err
 }
@@ -93,7 +93,7 @@ func (l *life) close() error {
 	l.turn <- struct{}{} // questions end with their budgets
 	defer func() { <-l.turn }()
 	l.over = true
-	return errors.Join(err, l.own.Close())
+	return errors.Join(err, l.own.Load().Close())
 }
 
 type pipeliner interface {
@@ -107,7 +107,11 @@ type pipeliner interface {
 func (l *life) meet(ctx context.Context, cn pipeliner) (envelope.ID, error) {
 	was := l.self.Load()
 	sent := clock.Now()
-	is, at, peers, err := ask(ctx, cn, l.m.cfg.Prefix, l.m.cfg.keyAt(l.m), was == nil)
+	key := l.m.cfg.keyAt(l.m)
+	if key == "" && !l.m.circuit.is(closed) {
+		key = probeKey(l.m.cfg.Prefix) // it may have been refused, and that alone
+	}
+	is, at, peers, err := ask(ctx, cn, l.m.cfg.Prefix, key, was == nil)
 	if err != nil {
 		if errors.Is(err, errReplica) {
 			l.m.succeed(l, was, nil)
@@ -136,6 +140,8 @@ func (l *life) meet(ctx context.Context, cn pipeliner) (envelope.ID, error) {
 	return is.stamp, nil
 }
 
+func probeKey(prefix string) string { return prefix + reserved + "probe" }
+
 func raise(v *atomic.Int64, n int64) {
 	for old := v.Load(); n > old && !v.CompareAndSwap(old, n); old = v.Load() {
 	}
@@ -149,24 +155,31 @@ func ask(ctx context.Context, cn pipeliner, prefix, key string, first bool) (is 
 	var server, replication *redis.StringCmd
 	var now *redis.TimeCmd
 	var listening *redis.MapStringIntCmd
-	var needed []redis.Cmder
+	var reads, needed []redis.Cmder
 	_, err = cn.Pipelined(ctx, func(p redis.Pipeliner) error {
 		server, replication, now = p.Info(ctx, "server"), p.Info(ctx, "replication"), p.Time(ctx)
 		listening = coherence.Peers(ctx, p, prefix)
+		reads = append(reads, server, replication, now)
 		if key != "" {
-			needed = append(needed, p.Get(ctx, key))
+			get := p.Get(ctx, key)
+			reads, needed = append(reads, get), append(needed, get)
 		}
 		if first {
 			if key == "" {
-				key = prefix + reserved + "probe"
+				key = probeKey(prefix)
 			}
 			needed = append(needed, probeScript.Eval(ctx, p, []string{key}), probeScript.EvalSha(ctx, p, []string{key}),
 				p.Get(ctx, key), p.GetRange(ctx, key, 0, 0))
 		}
 		return nil
 	})
-	if err != nil && newsOf(ctx, err) != answered {
+	if n := newsOf(ctx, err); n != answered && n != full {
 		return is, at, 0, err
+	}
+	for _, cmd := range reads {
+		if err := cmd.Err(); newsOf(ctx, err) == full {
+			return is, at, 0, errUnusable{err} // nothing that it refuses says who it is
+		}
 	}
 	for _, cmd := range needed {
 		switch err := cmd.Err(); {
@@ -234,4 +247,18 @@ func (m *master) succeed(l *life, was, is *incarnation) {
 	if was != nil && was.known {
 		m.log.Warn("tiercache: Redis is another incarnation; what the last one stored is not believed", "addr", m.addr)
 	}
+}
+
+// renew leaves the connections of the present life behind, without a new
+// incarnation. After an outage some of them may lead nowhere, without a sign: each
+// would cost another budget, and every three open the circuit again.
+func (m *master) renew() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return
+	}
+	l := m.life.Load()
+	m.life.Store(m.newLife(l.self.Load()))
+	m.ends.Go(func() { _ = l.close() })
 }

@@ -54,7 +54,7 @@ func (r *Remote) sweepLiving(ctx context.Context, d deed, s Sweep, add func(int6
 	var names []string // before the scan: what changes later is not that life's
 	all := true
 	for _, m := range t.masters {
-		if m.is(down) {
+		if m.circuit.is(open) {
 			all = false
 		} else if name := t.identity(m); name != "" && !s.Done[name] {
 			some, names = append(some, m), append(names, name)

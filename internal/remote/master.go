@@ -3,7 +3,6 @@ package remote
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,30 +14,6 @@ import (
 	"github.com/tiercache/tiercache/internal/envelope"
 )
 
-// How a master goes out of use, and comes back.
-const (
-	firstProbe = 50 * time.Millisecond // doubled each time, with jitter
-	lastProbe  = 2 * time.Second
-	failLimit  = 3 // failures in a row, a refused connection alone
-	// holdOff is how long a master that answers again is not believed: the
-	// invalidations that others could not send meanwhile are to be in first.
-	holdOff    = time.Second
-	holdGlance = 20 * time.Millisecond
-	// steady is how long it has to be in use for its next outage to be a new one:
-	// until then the pauses between probes go on growing.
-	steady = 10 * time.Second
-)
-
-// state of a master. Reads, leases and fills need up; what removes is sent while
-// returning too.
-type state int32
-
-const (
-	up state = iota
-	down
-	returning // it answers, and this node's journal, then the others', go first
-)
-
 // master is one server that owns keys: its connections, what it said of itself,
 // how well it is heard, and whether it is in use. Safe for concurrent use.
 type master struct {
@@ -47,6 +22,8 @@ type master struct {
 	cfg     *Config
 	budget  budget
 	log     *slog.Logger
+	circuit *circuit
+	valve   valve
 
 	life       atomic.Pointer[life]
 	ear        atomic.Pointer[coherence.Listener]
@@ -55,14 +32,11 @@ type master struct {
 	peersAsked atomic.Int64 // clock.Now when that was asked
 	asked      atomic.Int64 // clock.Now when the last question was sent that it answered as the master it is
 	peers      atomic.Int64 // nodes that hear by Pub/Sub alone; -1: the server does not say
-	state      atomic.Int32
-	fails      atomic.Int32 // failures since the last answer
 
-	mu     sync.Mutex // orders the changes of state, and those of life
+	mu     sync.Mutex // orders the changes of life
 	closed bool       // guarded by mu
 	ends   sync.WaitGroup
 
-	wake chan struct{} // tells watch that the master went out of use
 	stop context.CancelFunc
 	done chan struct{}
 }
@@ -74,7 +48,8 @@ type budget struct{ read, write time.Duration }
 func newMaster(addr string, p plan, cfg *Config, lost func()) *master {
 	m := &master{
 		addr: addr, options: p.node, cfg: cfg, budget: budget{cfg.Read, cfg.Write}, log: cfg.Logger,
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		circuit: newCircuit(addr, cfg.Logger), valve: valve{addr: addr, log: cfg.Logger},
+		done: make(chan struct{}),
 	}
 	m.options.Addr = addr
 	m.peers.Store(-1)
@@ -83,7 +58,7 @@ func newMaster(addr string, p plan, cfg *Config, lost func()) *master {
 	m.ear.Store(coherence.Listen(coherence.Config{
 		Options:  *failFast(m.options, m.budget.read, m.budget.write),
 		Meet:     func(ctx context.Context, cn *redis.Conn) (envelope.ID, error) { return m.life.Load().meet(ctx, cn) },
-		Standing: func() (envelope.ID, int64, bool) { return m.stamp(), m.asked.Load(), m.is(up) },
+		Standing: func() (envelope.ID, int64, bool) { return m.stamp(), m.asked.Load(), m.circuit.is(closed) },
 		Prefix:   cfg.Prefix,
 		Bound:    cfg.Bound,
 		PubSub:   p.cluster == nil,
@@ -95,8 +70,6 @@ func newMaster(addr string, p plan, cfg *Config, lost func()) *master {
 	go m.watch(ctx, lost)
 	return m
 }
-
-func (m *master) is(s state) bool { return state(m.state.Load()) == s }
 
 // hearing of what changes there.
 func (m *master) hearing() *coherence.Hearing { return m.ear.Load().Hearing() }
@@ -135,13 +108,48 @@ func (m *master) confirm(ctx context.Context) error {
 // now is the time in the server's clock.
 func (m *master) now() time.Time { return time.Unix(0, clock.Now()+m.clock.Load()) }
 
-// use is do for what is only sent to a master that is believed: reads, and what
-// could make a value.
+// use is do for reads, which are only sent to a master that is believed. If the
+// answer is that there is no more of anything, nothing can be read.
 func (m *master) use(ctx context.Context, limit time.Duration, op func(context.Context, *life) error) error {
-	if !m.is(up) {
+	if !m.circuit.is(closed) {
 		return ErrUnavailable
 	}
-	return m.try(ctx, limit, func(ctx context.Context, l *life) error {
+	return m.try(ctx, limit, true, m.believed(op))
+}
+
+// mark is use for a write that is sent whether the master takes writes or not.
+func (m *master) mark(ctx context.Context, limit time.Duration, op func(context.Context, *life) error) error {
+	if !m.circuit.is(closed) {
+		return ErrUnavailable
+	}
+	return m.try(ctx, limit, false, m.believed(op))
+}
+
+// store is use for what could make a value. op tells whether it has written.
+func (m *master) store(ctx context.Context, limit time.Duration, op func(context.Context, *life) (bool, error)) error {
+	if !m.circuit.is(closed) {
+		return ErrUnavailable
+	}
+	trial, ok := m.valve.admit()
+	if !ok {
+		return ErrReadOnly
+	}
+	var wrote bool
+	var err error
+	if trial {
+		// Deferred: a user's dialer that panics must not keep the trial for good.
+		defer func() { m.valve.tried(wrote, newsOf(ctx, err) == full) }()
+	}
+	err = m.try(ctx, limit, false, m.believed(func(ctx context.Context, l *life) (err error) {
+		wrote, err = op(ctx, l)
+		return err
+	}))
+	return err
+}
+
+// believed is op, which fails if the life that it was for ended meanwhile.
+func (m *master) believed(op func(context.Context, *life) error) func(context.Context, *life) error {
+	return func(ctx context.Context, l *life) error {
 		if err := op(ctx, l); err != nil {
 			return err
 		}
@@ -149,126 +157,96 @@ func (m *master) use(ctx context.Context, limit time.Duration, op func(context.C
 			return errOvertaken
 		}
 		return nil
-	})
+	}
 }
 
 // do runs op within a budget and takes its error as news of the server.
 func (m *master) do(ctx context.Context, limit time.Duration, op func(context.Context, *life) error) error {
-	if m.is(down) {
+	if m.circuit.is(open) {
 		return ErrUnavailable
 	}
-	return m.try(ctx, limit, op)
+	return m.try(ctx, limit, false, op)
 }
 
-func (m *master) try(ctx context.Context, limit time.Duration, op func(context.Context, *life) error) error {
+func (m *master) try(ctx context.Context, limit time.Duration, reads bool, op func(context.Context, *life) error) error {
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := op(bounded, m.life.Load())
-	m.heard(newsOf(ctx, err), err)
+	n := newsOf(ctx, err)
+	if n == full && reads {
+		n = refusing
+	}
+	m.heard(n, err)
 	return err
 }
 
 func (m *master) heard(n news, err error) {
-	switch {
-	case n == none:
+	switch n {
+	case none:
 		return
-	case n == answered:
-		if m.fails.Load() != 0 {
-			m.fails.Store(0)
-		}
+	case answered:
+		m.circuit.answered()
 		return
-	case n == refusing:
-	case m.fails.Add(1) < failLimit:
+	case full:
+		m.circuit.answered()
+		m.valve.refused(err)
 		return
 	}
-	m.mu.Lock()
-	changed := state(m.state.Swap(int32(down))) != down
-	m.mu.Unlock()
-	if changed {
-		m.log.Warn("tiercache: Redis is out of use", "addr", m.addr, "error", err)
+	if m.circuit.failed(err, n == refusing) {
 		// Entries of the outage must not outlive it, so the epoch that they are
 		// stored under must not.
 		m.lose()
-		select {
-		case m.wake <- struct{}{}:
-		default:
-		}
 	}
 }
 
 // watch asks the master who it is, and brings it back into use when it answers
-// again.
+// again. Nobody else probes.
 func (m *master) watch(ctx context.Context, lost func()) {
 	defer close(m.done)
-	wait := time.Duration(0)
-	backoff := firstProbe
-	var since, inUse int64 // clock.Now when it began to return, and when it was in use last
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var since int64 // clock.Now when it began to replay
 	for {
-		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
 			return
-		case <-m.wake:
-			if clock.Now()-inUse > int64(steady) {
-				backoff = firstProbe
-			} else {
-				backoff = min(2*backoff, lastProbe)
-			}
-			wait = jittered(backoff)
+		case <-m.circuit.opened:
+			m.renew()
 			lost()
+			timer.Reset(until(m.circuit.probeAt.Load()))
 			continue
 		case <-timer.C:
 		}
-		if m.is(returning) && clock.Now()-since >= int64(holdOff) && m.cfg.Replayed(m.owns) {
-			m.become(returning, up, "tiercache: Redis is in use again")
-			inUse = clock.Now()
+		if m.circuit.is(replaying) && clock.Now()-since >= int64(holdOff) && m.cfg.Replayed(m.owns) {
+			m.circuit.close()
 			m.cfg.Restored()
-			wait = 0
-			continue
 		}
+		probing := m.circuit.is(open)
 		sent := clock.Now()
-		err := m.try(ctx, m.budget.write, func(ctx context.Context, l *life) error {
-			return l.question(ctx, sent)
-		})
+		err := m.try(ctx, m.budget.write, false, func(ctx context.Context, l *life) error { return l.question(ctx, sent) })
 		if err == nil {
 			m.ping.Store(clock.Now() - sent)
 		}
 		switch {
-		case !m.is(down):
-			wait = min(m.cfg.Bound/4, time.Second)
-			if m.is(returning) {
-				wait = min(wait, holdGlance)
-			}
-		case err != nil:
-			backoff = min(2*backoff, lastProbe)
-			wait = jittered(backoff)
-			lost()
-		default:
+		case probing && err == nil:
 			since = clock.Now()
-			m.become(down, returning, "tiercache: Redis answers again")
-			wait = 0
+			m.circuit.replay()
 			m.cfg.Restored()
+			timer.Reset(0)
+		case probing:
+			m.circuit.missed(sent)
+			lost()
+			timer.Reset(until(m.circuit.probeAt.Load()))
+		case m.circuit.is(replaying):
+			timer.Reset(min(m.cfg.Bound/4, holdGlance))
+		default:
+			timer.Reset(min(m.cfg.Bound/4, time.Second))
 		}
 	}
 }
 
 // owns tells whether the master is asked about key, as far as is known.
 func (m *master) owns(key string) bool { return m.cfg.owner(key) == m }
-
-func (m *master) become(from, to state, text string) {
-	m.mu.Lock()
-	changed := m.state.CompareAndSwap(int32(from), int32(to))
-	m.mu.Unlock()
-	if changed {
-		m.fails.Store(0)
-		m.log.Info(text, "addr", m.addr)
-	}
-}
-
-// jittered is between half of d and d, so that a fleet does not knock in step.
-func jittered(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
 func (m *master) close() error {
 	m.stop()

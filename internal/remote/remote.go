@@ -72,7 +72,17 @@ func (r *Remote) Close() error { return r.routes.close() }
 // asking anybody.
 func (r *Remote) Usable(key string) bool {
 	if m := r.routes.table.Load().master(key); m != nil {
-		return m.is(up)
+		return m.circuit.is(closed)
+	}
+	return !r.routes.blind.Load()
+}
+
+// Writable tells whether a value could be made under key now, as far as is known
+// without asking anybody: its master is in use, and has not just refused a write,
+// or a write is to be tried again.
+func (r *Remote) Writable(key string) bool {
+	if m := r.routes.table.Load().master(key); m != nil {
+		return m.circuit.is(closed) && m.valve.passes()
 	}
 	return !r.routes.blind.Load()
 }
@@ -93,31 +103,7 @@ func (r *Remote) Now(key string) time.Time {
 	return time.Now()
 }
 
-// MasterHealth is what is known of one master.
-type MasterHealth struct {
-	Addr      string
-	Connected bool
-	Ping      time.Duration
-	Stamp     string // "": the server does not tell its incarnations apart
-	Hearing   coherence.Mode
-	Fresh     bool // memory may be served of what was heard there
-}
-
-// Health tells the mode ("single", "sentinel", "cluster") and the masters.
-func (r *Remote) Health() (mode string, masters []MasterHealth) {
-	for _, m := range r.routes.table.Load().masters {
-		h := MasterHealth{Addr: m.addr, Ping: time.Duration(m.ping.Load()), Hearing: m.ear.Load().Mode()}
-		h.Connected = m.is(up) && h.Ping > 0
-		h.Fresh = m.hearing().Fresh(clock.Now()) != coherence.No
-		if is := m.life.Load().self.Load(); is != nil && is.known {
-			h.Stamp = string(is.stamp[:])
-		}
-		masters = append(masters, h)
-	}
-	return r.plan.mode, masters
-}
-
-// on runs op at the master of key. A master that says the slot has moved did not
+// on reads at the master of key. A master that says the slot has moved did not
 // execute op: the table is read again and op runs once more, where it says. What
 // was heard from it is void, whatever the table will say.
 func (r *Remote) on(ctx context.Context, key string, limit time.Duration, op func(context.Context, *master, *life) error) error {
@@ -127,6 +113,23 @@ func (r *Remote) on(ctx context.Context, key string, limit time.Duration, op fun
 // change is on for what removes: it is also sent to a master that returns.
 func (r *Remote) change(ctx context.Context, key string, limit time.Duration, op func(context.Context, *master, *life) error) error {
 	return r.at(ctx, key, limit, (*master).do, op)
+}
+
+// store is on for what could make a value; op tells whether it has written. The
+// error is ErrReadOnly while the master takes no writes.
+func (r *Remote) store(ctx context.Context, key string, op func(context.Context, *master, *life) (bool, error)) error {
+	var wrote bool
+	run := func(m *master, ctx context.Context, limit time.Duration, op func(context.Context, *life) error) error {
+		return m.store(ctx, limit, func(ctx context.Context, l *life) (bool, error) {
+			wrote = false
+			err := op(ctx, l)
+			return wrote, err
+		})
+	}
+	return r.at(ctx, key, r.cfg.Write, run, func(ctx context.Context, m *master, l *life) (err error) {
+		wrote, err = op(ctx, m, l)
+		return err
+	})
 }
 
 type runner func(m *master, ctx context.Context, limit time.Duration, op func(context.Context, *life) error) error
@@ -188,7 +191,7 @@ func replyOf(l *life, cmd *redis.StringCmd) (Reply, error) {
 // Acquire sets the lease, and won is true, unless something stands that does not
 // begin with reject; what stands comes back as a Reply.
 func (r *Remote) Acquire(ctx context.Context, key string, lease, reject []byte, ttl time.Duration) (won bool, standing Reply, err error) {
-	err = r.on(ctx, key, r.cfg.Write, func(ctx context.Context, _ *master, l *life) error {
+	err = r.store(ctx, key, func(ctx context.Context, _ *master, l *life) (bool, error) {
 		v, err := acquireScript.Run(ctx, l.rdb, []string{key}, lease, ttl.Milliseconds(), reject).Result()
 		raw, stands := v.(string)
 		switch {
@@ -199,7 +202,7 @@ func (r *Remote) Acquire(ctx context.Context, key string, lease, reject []byte, 
 		case err == nil:
 			won = true
 		}
-		return err
+		return won, err
 	})
 	return won, standing, err
 }
@@ -216,8 +219,13 @@ func (r *Remote) Extend(ctx context.Context, key string, stands, front []byte, t
 }
 
 // Release removes the lease; false if it no longer stands.
-func (r *Remote) Release(ctx context.Context, key string, lease []byte) (bool, error) {
-	return r.script(ctx, releaseScript, key, lease)
+func (r *Remote) Release(ctx context.Context, key string, lease []byte) (ok bool, err error) {
+	err = r.at(ctx, key, r.cfg.Write, (*master).mark, func(ctx context.Context, _ *master, l *life) error {
+		n, err := releaseScript.Run(ctx, l.rdb, []string{key}, lease).Int()
+		ok = n == 1
+		return err
+	})
+	return ok, err
 }
 
 // Renew makes the lease live for life from now; false if it no longer stands.
@@ -231,10 +239,11 @@ func (r *Remote) Seize(ctx context.Context, key string, lease []byte, ttl time.D
 }
 
 func (r *Remote) script(ctx context.Context, s *redis.Script, key string, args ...any) (ok bool, err error) {
-	err = r.on(ctx, key, r.cfg.Write, func(ctx context.Context, _ *master, l *life) error {
+	err = r.store(ctx, key, func(ctx context.Context, _ *master, l *life) (bool, error) {
 		n, err := s.Run(ctx, l.rdb, []string{key}, args...).Int()
 		ok = n == 1
-		return err
+		// A server without memory lengthens the life of what it has.
+		return ok && s != renewScript, err
 	})
 	return ok, err
 }

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ type news int
 const (
 	none     news = iota // the caller gave up, no connection was free, or a life of the server ended
 	answered             // whatever it answered
+	full                 // it takes no writes, or no more requests
 	slow                 // it did not, in time
 	dead                 // the connection broke
 	refusing             // it lets nobody in, or says that it cannot serve
@@ -52,19 +54,13 @@ func Over(ctx context.Context) error {
 }
 
 func newsOf(ctx context.Context, err error) news {
-	var answer redis.Error
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
 		return answered
 	case errors.Is(err, errReplica), errors.As(err, new(errUnusable)):
 		return refusing
-	case errors.As(err, &answer):
-		for _, p := range []string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "NOAUTH", "WRONGPASS"} {
-			if strings.HasPrefix(answer.Error(), p) {
-				return refusing
-			}
-		}
-		return answered
+	case answer(err) != "":
+		return newsIn(inner(answer(err)))
 	case Over(ctx) != nil, errors.Is(err, redis.ErrClosed), errors.Is(err, errOvertaken), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
 		return none // those that hold the connections will tell
 	case isTimeout(err):
@@ -73,6 +69,42 @@ func newsOf(ctx context.Context, err error) news {
 		return refusing
 	}
 	return dead
+}
+
+// newsIn is what an answer that is an error says, by how it begins: what follows
+// may quote keys.
+func newsIn(text string) news {
+	begins := func(with ...string) bool {
+		return slices.ContainsFunc(with, func(p string) bool { return strings.HasPrefix(text, p) })
+	}
+	switch {
+	case begins("LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "NOAUTH", "WRONGPASS", "BUSY "):
+		return refusing
+	case begins("OOM ", "MISCONF ", "NOREPLICAS "):
+		return full
+	case begins("ERR max number of clients", "ERR max concurrent connections"):
+		return dead // others' connections may live
+	case begins("ERR max request", "ERR max daily request", "ERR DB capacity", "ERR max commands", "ERR quota"):
+		// Hosted ones say "… limit exceeded" or "… quota exceeded" of the account, and
+		// "… size exceeded" of one command.
+		what, _, _ := strings.Cut(text, ".")
+		if strings.Contains(what, "limit exceeded") || strings.Contains(what, "quota") {
+			return full
+		}
+	}
+	return answered
+}
+
+// inner is what a command in a script answered: servers before 7 wrap it.
+//
+//	ERR Error running script (call to f_…): @user_script:7: @user_script: 7: -OOM command not allowed …
+func inner(text string) string {
+	if strings.HasPrefix(text, "ERR Error running script") {
+		if _, said, ok := strings.Cut(text, ": -"); ok {
+			return said
+		}
+	}
+	return text
 }
 
 func isTimeout(err error) bool {

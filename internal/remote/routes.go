@@ -227,10 +227,10 @@ func (r *routes) read(ctx context.Context) ([]redis.ClusterSlot, error) {
 	}
 	last := error(ErrUnavailable)
 	for _, m := range r.masters {
-		if !m.is(up) {
+		if !m.circuit.is(closed) {
 			continue
 		}
-		ranges, err := readAt(ctx, m.life.Load().own)
+		ranges, err := readAt(ctx, m.life.Load().own.Load())
 		if err == nil {
 			return withHost(ranges, m.addr), nil
 		}

@@ -94,14 +94,14 @@ func (r *Remote) Tags(ctx context.Context, keys []string) ([]Record, error) {
 // NewTag makes an unborn record unless another stands than the one seen, and
 // returns what stands then.
 func (r *Remote) NewTag(ctx context.Context, key, seen string, ttl time.Duration) (rec Record, err error) {
-	err = r.on(ctx, key, r.cfg.Write, func(ctx context.Context, m *master, l *life) error {
+	err = r.store(ctx, key, func(ctx context.Context, m *master, l *life) (bool, error) {
 		if err := m.recent(ctx, l); err != nil {
-			return err
+			return false, err
 		}
 		stamp, nonce := l.stamp(), envelope.NewToken()
 		raw, err := tagNewScript.Run(ctx, l.rdb, []string{key}, stamp[:], nonce[:], ttl.Milliseconds(), seen).Text()
 		rec = Record{parseTag(raw), stamp}
-		return err
+		return rec.Nonce == nonce, err
 	})
 	return rec, err
 }
@@ -109,14 +109,14 @@ func (r *Remote) NewTag(ctx context.Context, key, seen string, ttl time.Duration
 // BearTag gives the record with that nonce the clock of its birth if it has none,
 // and a longer life if one is given; and returns what stands then.
 func (r *Remote) BearTag(ctx context.Context, key string, nonce envelope.Token, birth Tick, ttl time.Duration) (rec Record, err error) {
-	err = r.on(ctx, key, r.cfg.Write, func(ctx context.Context, _ *master, l *life) error {
+	err = r.store(ctx, key, func(ctx context.Context, _ *master, l *life) (bool, error) {
 		at := ""
 		if birth.N != 0 {
 			at = tickText(birth.N) + string(birth.Life[:])
 		}
 		raw, err := tagBornScript.Run(ctx, l.rdb, []string{key}, nonce[:], at, ttl.Milliseconds()).Text()
 		rec = Record{parseTag(raw), l.stamp()}
-		return err
+		return false, err // who had the record borne is not known
 	})
 	return rec, err
 }
