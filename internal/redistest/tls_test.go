@@ -64,3 +64,20 @@ func TestATLSServerKeepsItsPortsAndItsCertificateOverARestart(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, addr, o.Addr)
 }
+
+func TestAClusterAndASentinelSpeakTLS(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(testing.TB) redis.UniversalClient{
+		"cluster":  func(t testing.TB) redis.UniversalClient { return StartTLSCluster(t, 2) },
+		"sentinel": func(t testing.TB) redis.UniversalClient { return StartTLSSentinel(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := start(t)
+			for _, key := range []string{"a", "b", "c", "d", "e"} {
+				require.NoError(t, client.Set(t.Context(), key, "v", 0).Err())
+				require.Equal(t, "v", client.Get(t.Context(), key).Val())
+			}
+		})
+	}
+}
