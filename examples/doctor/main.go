@@ -144,6 +144,8 @@ const (
 	doctorName  = "doctor" // of the library's cache here
 	settleTime  = 3 * time.Second
 	settleEvery = 5 * time.Millisecond
+	// tries are for a moment that is longer than the library waits by default.
+	tries = 3
 )
 
 // library opens the cache itself and prints what it makes of the server: a
@@ -164,12 +166,17 @@ func (d doctor) library(ctx context.Context, cfg tiercache.Config) (err error) {
 	}
 	h := settled(ctx, tiers)
 	key := strings.TrimPrefix(d.key, cfg.Prefix) + ":value"
-	if err := cache.Set(ctx, key, "well"); err != nil {
-		return fmt.Errorf("the library cannot store a value: %w", err)
+	for range tries {
+		if err := cache.Set(ctx, key, "well"); err != nil {
+			return fmt.Errorf("the library cannot store a value: %w", err)
+		}
+		_, err = cache.GetOrLoad(ctx, key, func(context.Context) (string, error) {
+			return "", errors.New("the library's value did not reach Redis, or did not come back")
+		}, tiercache.Fresh())
+		if err == nil {
+			break
+		}
 	}
-	_, err = cache.GetOrLoad(ctx, key, func(context.Context) (string, error) {
-		return "", errors.New("the library's value did not reach Redis, or did not come back")
-	}, tiercache.Fresh())
 	fmt.Fprintf(d.out, "tiercache    mode %s, connected %s, value stored %s\n", h.Mode, yesNo(h.Connected), yesNo(err == nil))
 	for _, m := range h.Masters {
 		stamp := m.Stamp
