@@ -3,7 +3,6 @@ package tiercache_test
 import (
 	"bytes"
 	"context"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tiercache/tiercache"
-	"github.com/tiercache/tiercache/internal/redistest"
 )
 
 // lines is a log that can be read while it is written.
@@ -32,35 +30,6 @@ func (l *lines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()
-}
-
-// What a cache cannot do without is found out at first contact: nothing is stored
-// that could not be invalidated, and the log says why.
-func TestARedisThatRefusesWhatACacheNeedsIsNotUsedAndSaysSo(t *testing.T) {
-	t.Parallel()
-	for _, command := range []string{"eval", "evalsha", "get", "getrange", "set", "setrange", "pexpire", "unlink", "time"} {
-		t.Run(command, func(t *testing.T) {
-			t.Parallel()
-			s := redistest.Start(t)
-			var log lines
-			cfg := patient(user(t, s, "-"+command))
-			cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
-			tiers := open(t, cfg)
-			cache := newCache(t, tiers, tiercache.Options[int]{})
-			for v := range 3 {
-				require.NoError(t, cache.Delete(bg, "k"))
-				got, err := cache.GetOrLoad(bg, "k", value(v))
-				require.NoError(t, err)
-				require.Equal(t, v, got)
-			}
-			soon(t, "said", func() bool {
-				return bytes.Contains([]byte(log.String()), []byte("this Redis cannot be used"))
-			})
-			assert.False(t, tiers.Health().Connected)
-			assert.Zero(t, s.Client().Exists(bg, "t:k").Val())
-			assert.Positive(t, tiers.Health().Queued, "the Deletes")
-		})
-	}
 }
 
 func TestClocksAQuarterOfAnHourApartChangeNothing(t *testing.T) {

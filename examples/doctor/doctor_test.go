@@ -70,8 +70,8 @@ func TestTheDoctorNamesWhatIsWrongWithoutItsSecrets(t *testing.T) {
 		want string
 	}{
 		"nothing set":       {nil, "REDIS_URL"},
-		"nobody listens":    {[]string{"REDIS_URL", "redis://ann:s3cret-word@" + closed.Addr().String()}, "no answer"},
-		"wrong password":    {[]string{"REDIS_URL", "redis://ann:s3cret-word@" + locked.Addr()}, "no answer"},
+		"nobody listens":    {[]string{"REDIS_URL", "redis://ann:s3cret-word@" + closed.Addr().String()}, "no answer from Redis: nobody listens"},
+		"wrong password":    {[]string{"REDIS_URL", "redis://ann:s3cret-word@" + locked.Addr()}, "no answer from Redis: the password is wrong, or the user's name (WRONGPASS)"},
 		"not a URL":         {[]string{"REDIS_URL", "http://ann:s3cret-word@example.com"}, "REDIS_URL"},
 		"port out of range": {[]string{"REDIS_HOST", "127.0.0.1", "REDIS_PORT", "99999", "REDIS_PASSWORD", "s3cret-word"}, "REDIS_PORT"},
 	} {
@@ -121,7 +121,7 @@ func TestTheDoctorSaysWhatARealServerIs(t *testing.T) {
 
 // least is the smallest ACL with which the library does everything it can.
 var least = []any{"-@all", "&demo:~*", "+ping", "+info", "+time", "+client|tracking", "+subscribe", "+publish", "+pubsub|numsub",
-	"+eval", "+evalsha", "+get", "+getrange", "+set", "+setrange", "+pexpire", "+unlink", "+scan"}
+	"+eval", "+evalsha", "+get", "+getrange", "+set", "+setrange", "+pexpire", "+unlink", "+scan", "+touch"}
 
 // What the library can do without is said, and no failure; what it cannot is one.
 func TestTheDoctorsVerdictIsTheLibrarys(t *testing.T) {
@@ -148,6 +148,8 @@ func TestTheDoctorsVerdictIsTheLibrarys(t *testing.T) {
 		"no INFO":          {without("+info"), true, []string{"stamp +none", "NOPERM +INFO: a restart"}},
 		"no SCAN":          {without("+scan"), true, []string{"NOPERM +SCAN: an invalidation by pattern"}},
 		"no PUBLISH":       {without("+publish"), true, []string{"hearing +tracking", "NOPERM +PUBLISH: nodes in mode pubsub"}},
+		"no PING":          {without("+ping"), true, []string{"hearing +connecting, memory serves no", "NOPERM +PING: nothing is known"}},
+		"no TOUCH":         {without("+touch"), true, []string{"NOPERM +TOUCH: a server that evicts"}},
 		"no NUMSUB":        {without("+pubsub|numsub"), true, []string{"NOPERM +PUBSUB NUMSUB: every invalidation"}},
 		"no EVAL":          {without("+eval"), false, []string{"NOPERM +EVAL: the library cannot"}},
 		"no EVALSHA":       {without("+evalsha"), false, []string{"NOPERM +EVALSHA: the library cannot", "value stored no"}},

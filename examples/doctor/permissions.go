@@ -32,6 +32,8 @@ func (d doctor) checks(ctx context.Context) []check {
 		{"GETRANGE", do("GETRANGE", d.key, 0, 2), "", ""},
 		{"SETRANGE", do("SETRANGE", d.key, 0, "v"), "", ""},
 		{"PEXPIRE", do("PEXPIRE", d.key, 60_000), "", "a load that takes longer than 3 seconds may be made twice, and is not stored"},
+		{"PING", do("PING"), "", "nothing is known to be heard: memory serves nothing, every read asks Redis (mode connecting)"},
+		{"TOUCH", do("TOUCH", d.key), "", "a server that evicts by age may evict the record of a tag that is in use"},
 		{"SCAN", do("SCAN", 0, "MATCH", d.key, "COUNT", 10), "", "an invalidation by pattern stays in the journal; keys, tags and Clear work"},
 		{"INFO", do("INFO"), "", "a restart from an old snapshot, or a failover, goes unnoticed"},
 		{"CLIENT TRACKING", d.tracking(ctx), "", "what others than the library change is not heard (mode pubsub)"},

@@ -33,6 +33,8 @@ type Server struct {
 	cluster  bool
 	port     int
 	bus      int      // of a cluster node
+	tls      []string // arguments, of a TLSServer
+	tlsPort  int
 	proc     *process // nil while none runs
 	paused   bool
 	saved    bool          // Snapshot was called
@@ -66,6 +68,9 @@ func (s *Server) start() {
 		if s.cluster {
 			// Its default is the port and 10,000, which may be no port at all.
 			s.bus = freePort(t)
+		}
+		if s.tls != nil {
+			s.tlsPort = freePort(t)
 		}
 		err := s.run()
 		if err == nil {
@@ -156,6 +161,9 @@ func (s *Server) commandLine(log string) ([]string, error) {
 	}
 	if s.cluster {
 		args = append(args, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(s.bus))
+	}
+	if s.tls != nil {
+		args = append(append(args, "--tls-port", strconv.Itoa(s.tlsPort)), s.tls...)
 	}
 	return append(args, s.args...), nil
 }
