@@ -2,7 +2,9 @@ package tiercache_test
 
 import (
 	"strconv"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -54,4 +56,46 @@ func TestARedisThatIsFullIsReadAndNotDown(t *testing.T) {
 		return s.Client().Exists(bg, "t:"+key).Val() == 1
 	})
 	assert.True(t, tiers.Health().Connected)
+}
+
+// Redis cannot be given what is loaded | the source is spared for a bound | others'
+// changes are seen after that
+func TestWhatAFullRedisCannotBeGivenIsLoadedOnceInABound(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--maxmemory-policy", "noeviction")
+	node := func() (*tiercache.Tiers, *tiercache.Cache[int]) {
+		cfg := patient(client(t, s.Addr()))
+		cfg.StalenessBound, cfg.OutageStaleness = 2*time.Second, -1
+		tiers := open(t, cfg)
+		return tiers, newCache(t, tiers, tiercache.Options[int]{Tags: func(int) []string { return []string{"t"} }})
+	}
+	tiers, cache := node()
+	other, _ := node()
+	hear(t, tiers)
+	_, err := cache.GetOrLoad(bg, "warm-up", value(1))
+	require.NoError(t, err)
+	require.NoError(t, s.Client().ConfigSet(bg, "maxmemory", "1").Err())
+	soon(t, "it is known to be full", func() bool {
+		_, err := cache.GetOrLoad(bg, "x", value(1))
+		require.NoError(t, err)
+		return tiers.Health().Masters[0].State == "read-only"
+	})
+	var loads atomic.Int64
+	began := time.Now()
+	for time.Since(began) < 500*time.Millisecond {
+		_, err := cache.GetOrLoad(bg, "hot", counted(&loads, value(1)))
+		require.NoError(t, err)
+	}
+	assert.Less(t, loads.Load(), int64(20), "but for trials of whether it takes writes again")
+	require.NoError(t, cache.Delete(bg, "hot"))
+	v, err := cache.GetOrLoad(bg, "hot", value(2))
+	require.NoError(t, err)
+	assert.Equal(t, 2, v, "this node's own change is seen at once")
+	_, err = other.Invalidate(bg, tiercache.Key("hot"))
+	require.NoError(t, err)
+	soon(t, "another's change is seen after a bound", func() bool {
+		v, err := cache.GetOrLoad(bg, "hot", value(3))
+		require.NoError(t, err)
+		return v == 3
+	})
 }

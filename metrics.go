@@ -154,6 +154,13 @@ type MasterHealth struct {
 	// "connecting".
 	Hearing string
 	Fresh   bool // memory is served, since what was heard is younger than StalenessBound
+
+	// State of its circuit: "closed" (in use), "read-only" (in use, and it takes no
+	// writes: it is out of memory, or over a quota), "open" (out of use), "replaying"
+	// (it answers; invalidations that had to wait go first).
+	State     string
+	NextProbe time.Duration // until it is asked whether that has changed; 0 if nobody waits for that
+	Opens     int64         // how often it has gone out of use
 }
 
 // Health tells the state of the tiers. It does not wait.
@@ -161,7 +168,7 @@ func (t *Tiers) Health() Health {
 	mode, masters, queued := t.eng.Health()
 	h := Health{Mode: mode, Queued: queued, Connected: len(masters) > 0}
 	for _, m := range masters {
-		h.Masters = append(h.Masters, MasterHealth{m.Addr, m.Connected, m.Ping, m.Stamp, m.Hearing.String(), m.Fresh})
+		h.Masters = append(h.Masters, MasterHealth{m.Addr, m.Connected, m.Ping, m.Stamp, m.Hearing.String(), m.Fresh, m.State, m.NextProbe, m.Opens})
 		h.Connected = h.Connected && m.Connected
 		h.Ping = max(h.Ping, m.Ping)
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -54,12 +55,19 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 			}
 			v = c.judge(ctx, out, key, reply)
 		}
+		if (v == nothing || v == refused) && !e.remote.Writable(rkey) {
+			c.loadAlone(ctx, out, hash, key, load, call, fallback)
+			return
+		}
 		if v == nothing || v == refused {
 			lease, standing, err := c.claim(ctx, rkey, reply)
 			switch {
 			case ctx.Err() != nil:
 				out.err = context.Cause(ctx)
 				c.abandon(rkey, lease)
+				return
+			case errors.Is(err, remote.ErrReadOnly), errors.Is(err, remote.ErrUnavailable): // it was not asked
+				c.loadAlone(ctx, out, hash, key, load, call, fallback)
 				return
 			case err != nil:
 				c.counts.errors.Add(1)

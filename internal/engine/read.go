@@ -165,7 +165,7 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 			return fallback, nil
 		case err != nil:
 			return nil, err
-		case out.err == errRecent && fallback == nil:
+		case out.err == errAgain, out.err == errRecent && fallback == nil:
 			continue // what the leader has to serve instead, this call has not seen
 		case call.Load && !led && (out.source != fromLoader || out.loadBegan <= began):
 			continue

@@ -76,6 +76,10 @@ func (c *Cache) refresh(ctx context.Context, out *outcome, hash uint64, key stri
 		}
 		return
 	}
+	if !e.remote.Writable(rkey) {
+		out.err = errAgain
+		return
+	}
 	reply, err := e.remote.Get(ctx, rkey)
 	if err != nil {
 		c.counts.errors.Add(1)

@@ -271,10 +271,21 @@ func (e *Engine) serves(it *item, at int64) service {
 // outage tells whether an item may be served because Redis cannot be asked: what
 // was heard, for OutageStaleness after the last sign of life; what was loaded
 // meanwhile, for as long after its load began. Deaf with Redis in use is no reason.
+// While Redis takes no writes, what it could not be given is served for a bound, so
+// that the source does not see every read.
 func (e *Engine) outage(it *item, at int64) service {
 	m := &it.Meta
-	if e.outageStaleness <= 0 || m.owner.useRedis(it.Key) {
+	age := e.outageStaleness
+	switch {
+	case m.owner.useRedis(it.Key):
+		if m.heard || !e.remote.ReadOnly(e.prefix+it.Key) {
+			return no
+		}
+		age = e.bound
+	case age <= 0:
 		return no
+	case m.owner.reachable(it.Key):
+		age = min(age, e.bound)
 	}
 	since := m.born
 	if m.heard {
@@ -282,10 +293,6 @@ func (e *Engine) outage(it *item, at int64) service {
 			return no
 		}
 		since = m.ear.LastPong()
-	}
-	age := e.outageStaleness
-	if m.owner.reachable(it.Key) {
-		age = min(age, e.bound)
 	}
 	if at >= since+int64(age) {
 		return no

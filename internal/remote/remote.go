@@ -77,6 +77,12 @@ func (r *Remote) Usable(key string) bool {
 	return !r.routes.blind.Load()
 }
 
+// ReadOnly tells whether the master of key is in use, and takes no writes.
+func (r *Remote) ReadOnly(key string) bool {
+	m := r.routes.table.Load().master(key)
+	return m != nil && m.circuit.is(closed) && m.valve.shut.Load()
+}
+
 // Writable tells whether a value could be made under key now, as far as is known
 // without asking anybody: its master is in use, and has not just refused a write,
 // or a write is to be tried again.
