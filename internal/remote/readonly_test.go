@@ -100,11 +100,13 @@ func TestOfManyWritersOneTries(t *testing.T) {
 // makers are the operations that only make values; removals must always be tried.
 func makers(r *Remote) map[string]func() error {
 	return map[string]func() error{
-		"Acquire": func() error { _, _, err := r.Acquire(bg, "p:new", lease("a"), nil, time.Minute); return err },
-		"Fill":    func() error { _, err := r.Fill(bg, "p:k", lease("a"), value("a", "x"), time.Minute); return err },
-		"Seize":   func() error { _, err := r.Seize(bg, "p:new", lease("a"), time.Minute); return err },
-		"Renew":   func() error { _, err := r.Renew(bg, "p:k", lease("a"), time.Minute); return err },
-		"NewTag":  func() error { _, err := r.NewTag(bg, r.TagKey("t"), "", time.Minute); return err },
+		"Acquire":  func() error { _, _, err := r.Acquire(bg, "p:new", lease("a"), nil, time.Minute); return err },
+		"Fill":     func() error { _, err := r.Fill(bg, "p:k", lease("a"), value("a", "x"), time.Minute); return err },
+		"Seize":    func() error { _, err := r.Seize(bg, "p:new", lease("a"), time.Minute); return err },
+		"Renew":    func() error { _, err := r.Renew(bg, "p:k", lease("a"), time.Minute); return err },
+		"TakeTurn": func() error { _, _, err := r.TakeTurn(bg, "p:turn", time.Minute); return err },
+		"KeepTurn": func() error { return r.KeepTurn(bg, "p:turn", time.Minute) },
+		"NewTag":   func() error { _, err := r.NewTag(bg, r.TagKey("t"), "", time.Minute); return err },
 		"BearTag": func() error {
 			_, err := r.BearTag(bg, r.TagKey("t"), envelope.NewToken(), Tick{}, time.Minute)
 			return err
@@ -115,6 +117,7 @@ func makers(r *Remote) map[string]func() error {
 func removals(r *Remote) map[string]func() error {
 	return map[string]func() error{
 		"Release":        func() error { _, err := r.Release(bg, "p:k", lease("none")); return err },
+		"EndTurn":        func() error { return r.EndTurn(bg, "p:turn", 0) },
 		"Unlink":         func() error { _, _, err := r.Unlink(bg, []string{"p:k"}); return err },
 		"Expire":         func() error { _, _, err := r.Expire(bg, []string{"p:k"}, freshToken); return err },
 		"DeleteMatching": func() error { _, err := r.DeleteMatching(bg, Sweep{Prefix: "p:", Pattern: "*"}); return err },

@@ -33,7 +33,7 @@ func (r *Remote) turnKey(key string) string {
 // nobody is to.
 func (r *Remote) TakeTurn(ctx context.Context, key string, ttl time.Duration) (turn Turn, rest time.Duration, err error) {
 	key = r.turnKey(key)
-	err = r.on(ctx, key, r.cfg.Write, func(ctx context.Context, m *master, l *life) error {
+	err = r.store(ctx, key, func(ctx context.Context, m *master, l *life) (bool, error) {
 		var won *redis.BoolCmd
 		var is *redis.StringCmd
 		_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -42,10 +42,10 @@ func (r *Remote) TakeTurn(ctx context.Context, key string, ttl time.Duration) (t
 			return nil
 		})
 		if newsOf(ctx, err) != answered || moved(err) {
-			return err
+			return false, err
 		}
 		if ours, err := won.Result(); err != nil || ours {
-			return err
+			return ours, err
 		}
 		turn = Taken
 		if until, ok := strings.CutPrefix(is.Val(), turnResting); ok {
@@ -54,7 +54,7 @@ func (r *Remote) TakeTurn(ctx context.Context, key string, ttl time.Duration) (t
 				rest = max(0, time.UnixMilli(ms).Sub(m.now()))
 			}
 		}
-		return nil
+		return false, nil
 	})
 	return turn, rest, err
 }
@@ -72,13 +72,14 @@ func (r *Remote) EndTurn(ctx context.Context, key string, rest time.Duration) er
 			return turnResting + strconv.FormatInt(m.now().Add(rest).UnixMilli(), 10)
 		}, rest)
 	}
-	return r.on(ctx, key, r.cfg.Write, func(ctx context.Context, _ *master, l *life) error {
+	return r.at(ctx, key, r.cfg.Write, (*master).mark, func(ctx context.Context, _ *master, l *life) error {
 		return l.rdb.Unlink(ctx, key).Err()
 	})
 }
 
 func (r *Remote) setTurn(ctx context.Context, key string, text func(*master) string, ttl time.Duration) error {
-	return r.on(ctx, key, r.cfg.Write, func(ctx context.Context, m *master, l *life) error {
-		return l.rdb.Set(ctx, key, text(m), ttl).Err()
+	return r.store(ctx, key, func(ctx context.Context, m *master, l *life) (bool, error) {
+		err := l.rdb.Set(ctx, key, text(m), ttl).Err()
+		return err == nil, err
 	})
 }
