@@ -34,6 +34,30 @@
 // With Redis out of use, or none configured, 2, 3 and 5 fall away: memory serves
 // what it has, and what is loaded meanwhile, for [Config].OutageStaleness.
 //
+// # Trouble with Redis
+//
+// Each operation has a budget of its own, whatever the caller's context:
+// [Config].ReadTimeout and WriteTimeout. Three failures in a row, or one refusal, open
+// the circuit of that master: from then on it is not asked, until a probe is answered.
+// Then the invalidations that had to wait are sent, and a second later it is used
+// again; memory serves meanwhile. A master that takes no writes (its memory is full,
+// a quota is used up) is only read; what it cannot be given, memory serves for a
+// [Config].StalenessBound. [MasterHealth].State says which.
+//
+// # Trouble with the source
+//
+// With [Options].StaleFor a value may be served for as long after its TTL, if its
+// load fails or takes longer than [Options].SoftTimeout. One load in the fleet is then
+// tried for each key, a tenth of the TTL after the last (between a second and half a
+// minute). Not-found is an answer and never masked; what was invalidated is never
+// served. [Cache.Lookup] tells how old a value is.
+//
+// Shortly before its TTL ends, a value that is read often is loaded anew in the
+// background, once in the fleet: the closer the end and the longer its load takes,
+// the likelier (XFetch: Vattani, Chierichetti, Lowenstein, VLDB 2015). So a hot key
+// never misses. A loader finds what it replaces by [Previous], and may return
+// [ErrNotModified].
+//
 // # Invalidation
 //
 // After the commit of a change, name what it changed to [Tiers.Invalidate]: a [Key];
@@ -88,7 +112,9 @@
 // GetOrLoad returns the loader's error as it is, the error of its ctx, a
 // [PanicError], [ErrGoexit] or [LoadTimeoutError] for what a loader did, an error
 // that names a bad key, or ErrClosed. Trouble with Redis is never an error: it
-// costs a load, and is counted in [CacheStats].Errors.
+// costs a load, and is counted in [CacheStats].Errors. A value that is longer than
+// [Config].LargestValue, or whose key is longer than 64 KiB, is returned and not
+// stored: [CacheStats].TooLarge.
 //
 // # Keys
 //
