@@ -43,7 +43,7 @@ func TestASlowHandshakeDoesNotBringBackTheStampOfAnEarlierLife(t *testing.T) {
 	info := w.holdReply(t, "info", "replication")
 	var busy []*stop
 	for met := false; !met; {
-		get := w.holdReply(t, "get", "t:busy"+strconv.Itoa(len(busy)))
+		get := w.holdReply(t, "getrange", "t:busy"+strconv.Itoa(len(busy)))
 		go func() { _, _, _ = cache.Get(bg, "busy"+strconv.Itoa(len(busy))) }()
 		select {
 		case <-get.reached:

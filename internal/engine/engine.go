@@ -135,6 +135,7 @@ func Open(cfg Config) (*Engine, error) {
 	e.mem = mem
 	if cfg.Remote.Client != nil {
 		cfg.Remote.Logger = cfg.Logger
+		cfg.Remote.Longest = int64(cfg.Largest) + envelope.MostFront
 		cfg.Remote.Prefix, cfg.Remote.Bound, cfg.Remote.Trusting = cfg.Prefix, cfg.Bound, cfg.Trusting
 		cfg.Remote.Restored = func() { wake(e.restored) }
 		cfg.Remote.Replayed = func(owns func(string) bool) bool {

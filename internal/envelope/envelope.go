@@ -63,6 +63,9 @@ const (
 
 	// LongestName is the longest name of a tag, in bytes.
 	LongestName = 1<<(6*nameLenLen) - 1
+	// MostFront is how much may stand before a payload.
+	MostFront = tagsAt + mostTagBytes
+
 	// mostTagBytes is how many bytes the tags of one value may take.
 	mostTagBytes = 1<<(6*(sumAt-tagLenAt)) - 1
 )

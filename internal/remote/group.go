@@ -10,8 +10,7 @@ import (
 	"github.com/tiercache/tiercache/internal/envelope"
 )
 
-// getAll reads keys, or only their first bytes if upto is not 0, in one pipeline
-// for each master. It fails as a whole.
+// getAll reads the first bytes of keys, in one pipeline for each master. It fails as a whole.
 func (r *Remote) getAll(ctx context.Context, keys []string, upto int64) ([]Reply, error) {
 	t := r.routes.current(ctx, r.cfg.Read, nil)
 	replies, err := r.getAt(ctx, t, keys, upto)
@@ -43,11 +42,7 @@ func (r *Remote) getAt(ctx context.Context, t *table, keys []string, upto int64)
 				cmds := make([]*redis.StringCmd, len(at))
 				_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 					for n, i := range at {
-						if upto > 0 {
-							cmds[n] = p.GetRange(ctx, keys[i], 0, upto-1)
-						} else {
-							cmds[n] = p.Get(ctx, keys[i])
-						}
+						cmds[n] = p.GetRange(ctx, keys[i], 0, upto-1)
 					}
 					return nil
 				})

@@ -26,6 +26,9 @@ type Config struct {
 	Bound   time.Duration // how old what is heard may be
 	Handler coherence.Handler
 	Logger  *slog.Logger
+	// Longest is how many bytes of what stands under a key are read: nothing that
+	// counts is longer, and what somebody else put there may be as long as it likes.
+	Longest int64
 	// Trusting: what an earlier life of a server stored is believed.
 	Trusting bool
 
@@ -165,7 +168,7 @@ func (r *Remote) Get(ctx context.Context, key string) (reply Reply, err error) {
 		if err := m.recent(ctx, l); err != nil {
 			return err
 		}
-		cmd := l.rdb.Get(ctx, key)
+		cmd := l.rdb.GetRange(ctx, key, 0, r.cfg.Longest-1)
 		reply, err = replyOf(l, cmd)
 		return err
 	})
@@ -184,12 +187,10 @@ func (m *master) recent(ctx context.Context, l *life) error {
 func replyOf(l *life, cmd *redis.StringCmd) (Reply, error) {
 	raw, err := cmd.Bytes()
 	switch {
-	case err == redis.Nil:
-		raw, err = nil, nil
 	case wrongType(err):
 		raw, err = notAString, nil
-	case err == nil && raw == nil:
-		raw = notAString
+	case err == redis.Nil, err == nil && len(raw) == 0: // an empty string is taken for nothing
+		raw, err = nil, nil
 	}
 	return Reply{Raw: raw, Stamp: l.stamp()}, err
 }
@@ -198,7 +199,7 @@ func replyOf(l *life, cmd *redis.StringCmd) (Reply, error) {
 // begin with reject; what stands comes back as a Reply.
 func (r *Remote) Acquire(ctx context.Context, key string, lease, reject []byte, ttl time.Duration) (won bool, standing Reply, err error) {
 	err = r.store(ctx, key, func(ctx context.Context, _ *master, l *life) (bool, error) {
-		v, err := acquireScript.Run(ctx, l.rdb, []string{key}, lease, ttl.Milliseconds(), reject).Result()
+		v, err := acquireScript.Run(ctx, l.rdb, []string{key}, lease, ttl.Milliseconds(), reject, r.cfg.Longest-1).Result()
 		raw, stands := v.(string)
 		switch {
 		case err == redis.Nil: // it expired while the script looked, as servers before 7 allow

@@ -260,7 +260,7 @@ func TestTheUsersClientIsCopiedAndItsOnConnectCalled(t *testing.T) {
 
 // complete gives a Config what every one needs.
 func complete(cfg Config) Config {
-	cfg.Prefix, cfg.Bound, cfg.Handler = "p:", time.Second, deafHandler{}
+	cfg.Prefix, cfg.Bound, cfg.Handler, cfg.Longest = "p:", time.Second, deafHandler{}, 1<<20
 	cfg.Replayed = func(func(string) bool) bool { return true }
 	if cfg.Restored == nil {
 		cfg.Restored = func() {}

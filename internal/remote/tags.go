@@ -80,7 +80,7 @@ type Record struct {
 // Tags reads the records of keys, made by TagKey, in one round trip for each
 // master.
 func (r *Remote) Tags(ctx context.Context, keys []string) ([]Record, error) {
-	replies, err := r.getAll(ctx, keys, 0)
+	replies, err := r.getAll(ctx, keys, r.cfg.Longest)
 	if err != nil {
 		return nil, err
 	}
