@@ -50,13 +50,13 @@ func (w *window) merge(o *window) {
 }
 
 // drive lets all callers make batches of calls for d. Each finishes the batch
-// that it has begun, and its rate counts the time that took: a call that hangs
+// that it has begun, and makes at least one, and its rate counts the time that took: a call that hangs
 // for longer than d is not lost.
 func drive(d time.Duration, batch int, call func(caller, n int) error) *window {
 	runtime.GC()
 	return everyCaller(batch, func(caller int, w *window) {
 		began := time.Now()
-		for n := 0; w.took < d; {
+		for n := 0; w.calls == 0 || w.took < d; {
 			at := time.Now()
 			for range batch {
 				if err := call(caller, n); err != nil {

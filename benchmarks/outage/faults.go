@@ -97,32 +97,46 @@ func flapping(t testing.TB) rig {
 	s := redistest.Start(t)
 	p := redistest.StartProxy(t, s.Addr())
 	var flaps sync.WaitGroup
-	stop := make(chan struct{})
-	end := sync.OnceFunc(func() { close(stop); flaps.Wait(); p.Pass() })
+	var stop chan struct{} // nil: not flapping
+	end := func() {
+		if stop != nil {
+			close(stop)
+			stop = nil
+			flaps.Wait()
+		}
+		p.Pass()
+	}
 	t.Cleanup(end)
 	return rig{
 		server: s,
 		addr:   p.Addr(),
 		begin: func() {
-			downs := []func(){p.Refuse, p.Drop}
-			downs[0]()
-			flaps.Go(func() {
-				tick := time.NewTicker(flapEvery)
-				defer tick.Stop()
-				for n := 1; ; n++ {
-					select {
-					case <-stop:
-						return
-					case <-tick.C:
-					}
-					if n%2 == 1 {
-						p.Pass()
-					} else {
-						downs[n/2%len(downs)]()
-					}
-				}
-			})
+			stop = make(chan struct{})
+			flaps.Go(flap(p, stop))
 		},
 		end: end,
+	}
+}
+
+// flap begins with a second down.
+func flap(p *redistest.Proxy, stop chan struct{}) func() {
+	return func() {
+		tick := time.NewTicker(flapEvery)
+		defer tick.Stop()
+		for n := 0; ; n++ {
+			switch n % 4 {
+			case 0:
+				p.Refuse()
+			case 2:
+				p.Drop()
+			default:
+				p.Pass()
+			}
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+		}
 	}
 }

@@ -24,15 +24,15 @@ type line struct {
 
 // turn is what a cache did as Redis went and as it came back.
 type turn struct {
-	Cache       string   `json:"cache"`
-	LongestCold float64  `json:"goingLongestColdNs"`
-	LongestHot  float64  `json:"goingLongestHotNs"`
-	LongestBack float64  `json:"comingLongestNs"`
-	Errors      int64    `json:"errors"`
-	UsedAgain   float64  `json:"usedAgainAfterNs"` // 0: not while that was waited for
-	first       []error  // some of all
-	windows     []line   // its own, for the verdict
-	floors      [2]*line // cold and hot, of ours only
+	Cache       string    `json:"cache"`
+	LongestCold float64   `json:"goingLongestColdNs"`
+	LongestHot  float64   `json:"goingLongestHotNs"`
+	LongestBack float64   `json:"comingLongestNs"`
+	Errors      int64     `json:"errors"`
+	UsedAgain   []float64 `json:"usedAgainAfterNs"` // each time; 0: not while that was waited for
+	first       []error   // some of all
+	windows     []line    // its own, for the verdict
+	floors      [2]*line  // cold and hot, of ours only
 }
 
 // report is one fault's.
@@ -83,7 +83,9 @@ func reportOf(f fault, all []measured) report {
 			LongestHot:  float64(m.mixHot.times.Max()),
 			LongestBack: float64(m.back.times.Max()),
 			Errors:      m.mixCold.errors + m.mixHot.errors + m.back.errors,
-			UsedAgain:   float64(m.backTime),
+		}
+		for _, d := range m.backTimes {
+			t.UsedAgain = append(t.UsedAgain, float64(d))
 		}
 		if len(m.coldFloors) > 0 {
 			c, h := lineOf("cold", bareName, m.coldFloors), lineOf("hot", memoryName, m.hotFloors)
@@ -92,7 +94,7 @@ func reportOf(f fault, all []measured) report {
 		}
 		t.windows = []line{lineOf("cold", m.name, m.cold), lineOf("hot", m.name, m.hot)}
 		cold, hot = append(cold, t.windows[0]), append(hot, t.windows[1])
-		for _, w := range append(append([]*window{m.mixCold, m.mixHot, m.back}, m.cold...), m.hot...) {
+		for _, w := range append(append([]*window{&m.mixCold, &m.mixHot, &m.back}, m.cold...), m.hot...) {
 			t.first = append(t.first, w.first...)
 		}
 		r.Turns = append(r.Turns, t)
@@ -124,6 +126,10 @@ type file struct {
 	Loader   time.Duration     `json:"loaderNs"`
 	Window   time.Duration     `json:"windowNs"`
 	Faults   []report          `json:"faults"`
+}
+
+func newFile(c config, faults ...report) file {
+	return file{Versions: versions(), Cores: runtime.GOMAXPROCS(0), Callers: callers, Loader: loadTime, Window: c.window, Faults: faults}
 }
 
 func writeJSON(path string, f file) error {

@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -31,12 +30,14 @@ func main() {
 type config struct {
 	faults         []fault
 	window, settle time.Duration
+	turns          int
 	short, ours    bool
 	json           string
 }
 
 const (
 	shortWindow = 100 * time.Millisecond
+	fullTurns   = 5
 	// Memory serves for Config.OutageStaleness, 1 min. Two windows, five times,
 	// have to fit in before that.
 	mostSeconds = 5
@@ -65,8 +66,9 @@ func parse(args []string, stderr io.Writer) (config, error) {
 		return c, fmt.Errorf("-seconds is %v, want more than 0 and at most %d", *seconds, mostSeconds)
 	}
 	c.window = time.Duration(*seconds * float64(time.Second))
+	c.turns = fullTurns
 	if c.short {
-		c.window = shortWindow
+		c.window, c.turns = shortWindow, 1
 	}
 	c.settle = max(2*c.window, 500*time.Millisecond)
 	for _, one := range faults {
@@ -86,11 +88,11 @@ func outage(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 		return err
 	}
 	redis.SetLogger(quiet{})
-	figures := file{Versions: versions(), Cores: runtime.GOMAXPROCS(0), Callers: callers, Loader: loadTime, Window: c.window}
+	figures := newFile(c)
 	figures.head(stdout)
 	missed := 0
 	for _, f := range c.faults {
-		r, err := c.one(ctx, f)
+		r, err := c.with(ctx, f, newBench(c.window, c.settle, c.turns))
 		if err != nil {
 			return err
 		}
@@ -109,8 +111,8 @@ func outage(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	return nil
 }
 
-func (c config) one(ctx context.Context, f fault) (report, error) {
-	b := newBench(c.window, c.settle)
+// with measures all contenders in one fault.
+func (c config) with(ctx context.Context, f fault, b *bench) (report, error) {
 	var all []measured
 	for _, open := range openers {
 		if err := ctx.Err(); err != nil {

@@ -21,29 +21,31 @@ const (
 	giveUp      = 30 * time.Second // waiting for Redis to be used again
 	hotPerCold  = 10               // calls of the mix
 	recoverPoll = time.Millisecond
+	shortTurn   = 500 * time.Millisecond
 )
 
 // measured is one contender in one fault.
 type measured struct {
 	name       string
-	mixCold    *window // while the fault begins, each call timed
-	mixHot     *window
+	mixCold    window // as Redis goes, each call timed
+	mixHot     window
 	cold, hot  []*window
-	back       *window       // calls after Redis had returned, until it was used
-	backTime   time.Duration // 0: not within giveUp
-	coldFloors []*window     // the bare loader, of ours only
-	hotFloors  []*window     // memory-only Tiers, of ours only
+	back       window          // calls after Redis had returned, until it was used
+	backTimes  []time.Duration // until then, of each return; 0: not within giveUp
+	coldFloors []*window       // the bare loader, of ours only
+	hotFloors  []*window       // memory-only Tiers, of ours only
 }
 
 // bench measures one contender after another, never two at a time.
 type bench struct {
 	window, settle time.Duration
+	turns          int          // of ours: how often Redis goes, the last times for shortTurn only
 	cold           atomic.Int64 // keys used up
 	hot            [hotKeys]string
 }
 
-func newBench(window, settle time.Duration) *bench {
-	b := &bench{window: window, settle: settle}
+func newBench(window, settle time.Duration, turns int) *bench {
+	b := &bench{window: window, settle: settle, turns: turns}
 	for i := range b.hot {
 		b.hot[i] = "hot:" + strconv.Itoa(i)
 	}
@@ -72,11 +74,11 @@ func (b *bench) measure(ctx context.Context, f fault, open func(addr string) (co
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = c.close() }) // it may tell of invalidations that were not sent
-		m.name = c.name
+		m = measured{name: c.name, mixCold: window{batch: 1}, mixHot: window{batch: 1}, back: window{batch: 1}}
 		if !f.early {
 			b.warm(t, c)
 		}
-		b.mix(&m, c, f, r)
+		b.mix(&m, c, r, f.early, b.settle)
 		// Hot keys first: memory may not serve for ever what it had before.
 		batch := bigBatch
 		if f.unsteady || m.mixHot.per(50) > float64(tooShort) {
@@ -97,6 +99,11 @@ func (b *bench) measure(ctx context.Context, f fault, open func(addr string) (co
 		}
 		r.end()
 		b.recover(t, &m, c, direct)
+		for turn := 1; turn < b.turns && c.name == oursName; turn++ {
+			b.mix(&m, c, r, false, shortTurn)
+			r.end()
+			b.recover(t, &m, c, direct)
+		}
 	})
 	return m, err
 }
@@ -122,8 +129,7 @@ func (b *bench) warm(t testing.TB, c contender) {
 }
 
 // mix makes calls of both kinds while the fault begins, and until it is settled.
-func (b *bench) mix(m *measured, c contender, f fault, r rig) {
-	m.mixCold, m.mixHot = &window{batch: 1}, &window{batch: 1}
+func (b *bench) mix(m *measured, c contender, r rig, begun bool, settle time.Duration) {
 	var mu sync.Mutex // guards the two
 	var over atomic.Bool
 	done := make(chan struct{})
@@ -154,11 +160,11 @@ func (b *bench) mix(m *measured, c contender, f fault, r rig) {
 	}()
 	defer func() { <-done }()
 	defer over.Store(true)
-	if !f.early {
+	if !begun {
 		time.Sleep(before)
 		r.begin()
 	}
-	time.Sleep(b.settle)
+	time.Sleep(settle)
 }
 
 // beside measures windows of calls and of their floor in turn.
@@ -190,7 +196,7 @@ func (b *bench) recover(t testing.TB, m *measured, c contender, direct *redis.Cl
 	var found atomic.Int64
 	var over atomic.Bool
 	ended := func() bool { return over.Load() || time.Since(began) > giveUp }
-	m.back = everyCaller(1, func(_ int, w *window) {
+	m.back.merge(everyCaller(1, func(_ int, w *window) {
 		for !ended() {
 			key := b.newKey()
 			at := time.Now()
@@ -208,6 +214,6 @@ func (b *bench) recover(t testing.TB, m *measured, c contender, direct *redis.Cl
 				over.Store(true)
 			}
 		}
-	})
-	m.backTime = time.Duration(found.Load())
+	}))
+	m.backTimes = append(m.backTimes, time.Duration(found.Load()))
 }

@@ -46,11 +46,17 @@ func longest(l line) string {
 	return span(l.Longest)
 }
 
-func used(ns float64) string {
-	if ns == 0 {
+// used is the shortest and the longest time.
+func used(all []float64) string {
+	least, most := slices.Min(all), slices.Max(all)
+	switch {
+	case least == 0:
 		return "-"
+	case len(all) == 1:
+		return span(most)
+	default:
+		return span(least) + " to " + span(most)
 	}
-	return span(ns)
 }
 
 func rate(v float64) string {
