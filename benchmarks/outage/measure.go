@@ -47,12 +47,13 @@ type bench struct {
 func newBench(window, settle time.Duration, turns int) *bench {
 	b := &bench{window: window, settle: settle, turns: turns}
 	for i := range b.hot {
-		b.hot[i] = "hot:" + strconv.Itoa(i)
+		// As long as keys are in services: in short ones some costs do not show.
+		b.hot[i] = "tenant:42:user:100000" + strconv.Itoa(i) + ":profile"
 	}
 	return b
 }
 
-func (b *bench) newKey() string { return "cold:" + strconv.FormatInt(b.cold.Add(1), 10) }
+func (b *bench) newKey() string { return "tenant:42:user:cold:" + strconv.FormatInt(b.cold.Add(1), 10) }
 
 func (b *bench) coldCalls(get func(context.Context, string) error) func(caller, n int) error {
 	return func(int, int) error { return get(context.Background(), b.newKey()) }

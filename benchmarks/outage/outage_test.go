@@ -102,6 +102,7 @@ func TestEveryRequirementCanBeMissed(t *testing.T) {
 	for name, miss := range map[string]func(our, rival *turn){
 		"an error as Redis goes":    func(our, _ *turn) { our.Errors = 1 },
 		"an error later":            func(our, _ *turn) { our.windows[1].Errors = 1 },
+		"a batch with two budgets":  func(our, _ *turn) { our.windows[1].Longest = 205e6 },
 		"two budgets as it goes":    func(our, _ *turn) { our.LongestCold = 205e6 },
 		"two budgets as it comes":   func(our, _ *turn) { our.LongestBack = 205e6 },
 		"a slow cold call":          func(our, _ *turn) { our.windows[0].P99 = 2.3e6 },

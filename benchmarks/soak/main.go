@@ -25,6 +25,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second interrupt ends it at once
 	if err := soak(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(1)
@@ -74,6 +75,9 @@ func soak(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	r.print(stdout)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if c.json != "" {
 		raw, err := json.MarshalIndent(r, "", "  ")
 		if err != nil {

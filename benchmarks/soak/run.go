@@ -42,7 +42,7 @@ type result struct {
 }
 
 func (c config) run(t testing.TB, w io.Writer) result {
-	fmt.Fprintf(w, "seed %d: %d nodes with %d readers each, one writer, %d rows, for %v; the source is believed, memory is served for %v without Redis\n",
+	fmt.Fprintf(w, "seed %d: %d nodes with %d readers each, one writer, %d rows, for %v; memory is served for %v without Redis\n",
 		c.seed, nodeCount, readers, rows, c.length, bound)
 	r := result{Seed: c.seed, Faults: make(map[string]int)}
 	server := redistest.Start(t)
