@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -57,6 +58,11 @@ var faults = []fault{
 	{"half-open", during((*redistest.Proxy).HalfOpen)},
 	{"delay", during(func(p *redistest.Proxy) { p.Delay(delayBy) })},
 	{"reopen", func(_ context.Context, s *stage) {
+		// Not while invalidations wait: those that die with a node nobody hears of.
+		if restless := s.calm(); restless != "" {
+			s.told("no node is closed: %s", restless)
+			return
+		}
 		p := s.places[s.rand.IntN(len(s.places))]
 		if err := p.close(); err != nil {
 			s.told("closing a node: %v", err)
@@ -98,15 +104,18 @@ func (s *stage) draw(bag *[]fault) fault {
 	return f
 }
 
-// calm waits until all nodes use Redis, hear, and have nothing queued.
-func (s *stage) calm(most time.Duration) bool {
-	for deadline := time.Now().Add(most); ; time.Sleep(10 * time.Millisecond) {
-		all := true
-		for _, p := range s.places {
-			all = all && p.at().calm()
+// calm waits until all nodes use Redis, hear, and have nothing queued. It returns
+// what the first has that is not calm in time, "" if all are.
+func (s *stage) calm() (restless string) {
+	for deadline := time.Now().Add(calmMost); ; time.Sleep(10 * time.Millisecond) {
+		restless = ""
+		for i, p := range s.places {
+			if h, ok := p.at().calm(); !ok && restless == "" {
+				restless = fmt.Sprintf("after %v node %d is not well: %+v", calmMost, i, h)
+			}
 		}
-		if all || time.Now().After(deadline) {
-			return all
+		if restless == "" || time.Now().After(deadline) {
+			return restless
 		}
 	}
 }

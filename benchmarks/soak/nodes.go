@@ -122,14 +122,14 @@ func add(to *tiercache.CacheStats, s tiercache.CacheStats) {
 }
 
 // calm tells whether the node uses Redis, hears of changes, and has nothing queued.
-func (n *node) calm() bool {
+func (n *node) calm() (tiercache.Health, bool) {
 	h := n.tiers.Health()
 	for _, m := range h.Masters {
 		if !m.Fresh {
-			return false
+			return h, false
 		}
 	}
-	return h.Connected && h.Queued == 0
+	return h, h.Connected && h.Queued == 0
 }
 
 // ended tells whether err is what a caller of a closing node gets.
