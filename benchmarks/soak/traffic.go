@@ -115,13 +115,14 @@ func (t *traffic) loader(row int) func(context.Context) (int64, error) {
 	}
 }
 
-// kinds of writes, and how often each is made.
+// kinds of writes, and how often each is made. What voids many rows is rare: what
+// is old would be gone before it is older than the bound.
 var kinds = []struct {
 	weight int
 	write  func(t *traffic, n *node, row int) (covered []int, queued bool, err error)
 }{
-	{60, (*traffic).byKey}, {12, (*traffic).byTag}, {12, (*traffic).byPattern},
-	{12, (*traffic).byMutate}, {8, (*traffic).bySet}, {1, (*traffic).byClear},
+	{3000, (*traffic).byKey}, {550, (*traffic).byMutate}, {440, (*traffic).bySet},
+	{5, (*traffic).byTag}, {5, (*traffic).byPattern}, {1, (*traffic).byClear},
 }
 
 // write is one writer, so that it knows the newest version of all.
