@@ -40,11 +40,18 @@ func (r *report) judge(f fault, short bool) {
 	if short {
 		return
 	}
-	longest := max(our.LongestCold, our.LongestHot, our.LongestBack, cold.Longest, hot.Longest)
-	floor := max(bareLoader.Longest, memory.Longest) // what this machine does to anybody
-	limit := floor + float64(max(readBudget, writeBudget)+slack)
-	say(longest <= limit, "no call took longer than %s; at most %s wanted: the floors' longest %s, one budget %v, the scheduler %v",
-		span(longest), span(limit), span(floor), max(readBudget, writeBudget), slack)
+	// A batch of hot calls has another floor: it is longer on the processor.
+	for _, c := range []struct {
+		what           string
+		longest, floor float64
+	}{
+		{"call", max(our.LongestCold, our.LongestHot, our.LongestBack, cold.Longest), bareLoader.Longest},
+		{"batch of hot calls", hot.Longest, memory.Longest},
+	} {
+		limit := c.floor + float64(max(readBudget, writeBudget)+slack)
+		say(c.longest <= limit, "no %s took longer than %s; at most %s wanted: the floor's longest %s, one budget %v, the scheduler %v",
+			c.what, span(c.longest), span(limit), span(c.floor), max(readBudget, writeBudget), slack)
+	}
 	if !f.unsteady {
 		say(cold.P99 <= bareLoader.P99+float64(overLoader), "cold p99 %s; at most the bare loader's %s and %v wanted",
 			span(cold.P99), span(bareLoader.P99), overLoader)
