@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -339,6 +340,7 @@ var lostAlone = map[string]func(t *testing.T, s *redistest.Server, cfg tiercache
 	// Once a minute: in fake time, so on miniredis, which refuses it too.
 	"+touch": func(t *testing.T, _ *redistest.Server, _ tiercache.Config) {
 		inBubble(t, func(b bubble) {
+			var mu sync.Mutex // guards touched
 			var touched []string
 			first := b.node() // miniredis has no Server before
 			hear(b.T, first)
@@ -346,6 +348,8 @@ var lostAlone = map[string]func(t *testing.T, s *redistest.Server, cfg tiercache
 				if cmd != "TOUCH" {
 					return false
 				}
+				mu.Lock()
+				defer mu.Unlock()
 				touched = append(touched, args...)
 				c.WriteError("NOPERM this user has no permissions to run the 'touch' command")
 				return true
@@ -355,7 +359,9 @@ var lostAlone = map[string]func(t *testing.T, s *redistest.Server, cfg tiercache
 			store(b.T, cache, "k", value(1), tiercache.WithTags("red"))
 			time.Sleep(time.Minute + time.Second)
 			synctest.Wait()
+			mu.Lock()
 			assert.Contains(b, touched, "t:~t:red")
+			mu.Unlock()
 			_, err := cache.GetOrLoad(bg, "k", unwanted[int](b.T))
 			require.NoError(b, err)
 		})
