@@ -86,9 +86,16 @@ func (c *Cache) useRedis(key string) bool {
 	if !c.spec.MemoryOnly {
 		return c.eng.useRedis(key)
 	}
+	return c.eng.remote != nil && c.reachable(key) && !c.covered(key)
+}
+
+// covered tells whether an invalidation of key waits for Redis.
+func (c *Cache) covered(key string) bool {
+	if !c.spec.MemoryOnly {
+		return c.eng.covers(key)
+	}
 	// A pattern that waits was published to nobody, wherever it is done.
-	nowhere := func() string { return "" }
-	return c.eng.remote != nil && c.reachable(key) && !c.eng.journal.Covers(key, nowhere)
+	return c.eng.journal.Covers(key, func() string { return "" })
 }
 
 // reachable tells whether Redis can be asked about key, queued or not.
@@ -96,7 +103,7 @@ func (c *Cache) reachable(key string) bool {
 	if c.spec.MemoryOnly {
 		return c.eng.remote.Controlled()
 	}
-	return c.eng.remote.Usable(c.eng.prefix + key)
+	return c.eng.remote.Usable(key)
 }
 
 func (c *Cache) forget(hash uint64, key string) {

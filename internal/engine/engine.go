@@ -265,14 +265,12 @@ var errNilContext = errors.New("tiercache: the context is nil")
 // this look and the GET: the value has an earlier stamp than the answer. The pattern
 // is invalidated again while it waits: it is done nowhere, or where that one was.
 func (e *Engine) useRedis(key string) bool {
-	if len(key) > longestKey {
-		return false
-	}
-	if ablate.Out(ablate.Cover) {
-		return e.remote != nil && e.remote.Usable(e.prefix+key)
-	}
-	return e.remote != nil && e.remote.Usable(e.prefix+key) &&
-		!e.journal.Covers(key, func() string { return e.remote.Identity(e.prefix + key) })
+	return e.remote != nil && len(key) <= longestKey && e.remote.Usable(key) && !e.covers(key)
+}
+
+func (e *Engine) covers(key string) bool {
+	return !ablate.Out(ablate.Cover) &&
+		e.journal.Covers(key, func() string { return e.remote.Identity(e.prefix + key) })
 }
 
 // Health of the Redis tier; mode "memory" without one.

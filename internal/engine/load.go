@@ -118,14 +118,16 @@ func (c *Cache) loadHeld(ctx context.Context, out *outcome, holds []hold, load L
 	first := holds[0]
 	b, err := c.obtainBefore(ctx, holds, call)
 	if err != nil {
-		c.giveUp(ctx, holds, 0)
 		switch {
 		case ctx.Err() != nil:
+			c.drop(holds)
 			out.err = context.Cause(ctx)
 		case errors.Is(err, errMarked):
+			c.giveUp(ctx, holds, 0)
 			c.loadUnstored(ctx, out, first.key, load, call, old)
 		default:
 			c.counts.errors.Add(1)
+			c.drop(holds)
 			c.loadAlone(ctx, out, first.hash, first.key, load, call, old)
 		}
 		return
@@ -156,9 +158,23 @@ func (c *Cache) loadHeld(ctx context.Context, out *outcome, holds []hold, load L
 		return
 	}
 	for i, h := range holds {
-		gens, standing := c.fillOne(ctx, out, h, l, b.of(i))
+		gens, standing, err := c.fillOne(ctx, out, h, l, b.of(i))
 		if i == 0 {
 			out.gens, out.standing = gens, standing
+		}
+		if err != nil { // nobody waits for more than one budget
+			c.drop(holds[i:])
+			return
+		}
+	}
+	c.endTurns(holds)
+}
+
+// drop gives holds back, without waiting for it.
+func (c *Cache) drop(holds []hold) {
+	for _, h := range holds {
+		if h.old == nil {
+			c.abandon(h.rkey, h.stands)
 		}
 	}
 	c.endTurns(holds)
@@ -174,7 +190,7 @@ func (c *Cache) endTurns(holds []hold) {
 }
 
 // fillOne fills one key, and keeps the value in memory if Redis has it.
-func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l loaded, gens []*gen) (_ []*gen, standing bool) {
+func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l loaded, gens []*gen) (_ []*gen, standing bool, _ error) {
 	// What the server tells from here on may be of this fill: see confirm.go.
 	h.v = c.eng.again(h.v, h.hash, h.rkey)
 	if out.filledAt == 0 {
@@ -184,20 +200,17 @@ func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l loaded, gen
 	switch {
 	case err != nil: // it may have been filled, or not: then nobody waits for the lease
 		c.counts.errors.Add(1)
-		if h.old == nil {
-			c.abandon(h.rkey, h.stands)
-		}
 		c.keepAlone(h, l, gens, out.loadBegan)
-		return gens, false
+		return gens, false, err
 	case !filled:
 		c.counts.fillsRefused.Add(1)
-		return gens, false
+		return gens, false, nil
 	}
 	gens, standing = c.eng.present(ctx, gens)
 	if life := c.memoryLife(l.ttl); standing && life > 0 {
 		c.eng.keep(c.filledItem(h, l, life, gens), h.v)
 	}
-	return gens, standing
+	return gens, standing, nil
 }
 
 // run calls the loader on a goroutine of its own, so that one which ignores its

@@ -276,16 +276,17 @@ func (e *Engine) serves(it *item, at int64) service {
 func (e *Engine) outage(it *item, at int64) service {
 	m := &it.Meta
 	age := e.outageStaleness
-	switch {
-	case m.owner.useRedis(it.Key):
-		if m.heard || !e.remote.ReadOnly(e.prefix+it.Key) {
-			return no
+	if m.owner.reachable(it.Key) {
+		if !m.owner.covered(it.Key) {
+			if m.heard || !e.remote.ReadOnly(it.Key) {
+				return no
+			}
+			age = e.bound
 		}
-		age = e.bound
-	case age <= 0:
-		return no
-	case m.owner.reachable(it.Key):
 		age = min(age, e.bound)
+	}
+	if age <= 0 {
+		return no
 	}
 	since := m.born
 	if m.heard {

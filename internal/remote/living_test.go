@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func partly(t *testing.T, change func(*Config)) (c *redistest.Cluster, r *Remote
 	}
 	first, third = at(0), at(2)
 	c.Nodes()[1].Kill()
-	soon(t, "out of use", func() bool { _, _ = r.Get(bg, at(1)); return !r.Usable(at(1)) })
+	soon(t, "out of use", func() bool { _, _ = r.Get(bg, at(1)); return !r.Usable(strings.TrimPrefix(at(1), "p:")) })
 	for i, k := range map[int]string{0: first, 2: third} {
 		put(t, c.Nodes()[i].Client(), k, "x", 0)
 	}
@@ -77,7 +78,7 @@ func TestWhileAMasterIsDeadAPatternIsDoneAtTheOthersOnceInEachLife(t *testing.T)
 	was := r.Identity(first)
 	c.Nodes()[0].Kill()
 	c.Nodes()[0].Restart()
-	soon(t, "another life", func() bool { id := r.Identity(first); return id != was && id != "" && r.Usable(first) })
+	soon(t, "another life", func() bool { id := r.Identity(first); return id != was && id != "" && r.Usable(strings.TrimPrefix(first, "p:")) })
 	assert.False(t, done[r.Identity(first)], "what it stored in the last one was not there to be removed")
 	assert.True(t, done[r.Identity(third)])
 

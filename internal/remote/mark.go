@@ -63,7 +63,7 @@ func (r *Remote) Publish(ctx context.Context, payload string) error {
 }
 
 // Controlled tells whether the master where Publish publishes is in use.
-func (r *Remote) Controlled() bool { return r.Usable(r.cfg.Prefix + reserved + "seq") }
+func (r *Remote) Controlled() bool { return r.Usable(reserved + "seq") }
 
 // HearsAll tells whether this node is told of every change, and not only of what is
 // published.

@@ -47,6 +47,8 @@ type Remote struct {
 	cfg  Config
 	plan plan
 
+	prefixCRC uint16
+
 	routes *routes
 }
 
@@ -56,7 +58,7 @@ func Open(cfg Config) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Remote{cfg: cfg, plan: p}
+	r := &Remote{cfg: cfg, plan: p, prefixCRC: crcOf(0, cfg.Prefix)}
 	opened := make(chan struct{}) // masters ask for their keys as soon as they are made
 	r.cfg.owner = func(key string) *master { <-opened; return r.routes.table.Load().master(key) }
 	r.cfg.keyAt = func(*master) string { return "" }
@@ -71,18 +73,29 @@ func Open(cfg Config) (*Remote, error) {
 // Close ends all connections. What still runs fails.
 func (r *Remote) Close() error { return r.routes.close() }
 
-// Usable tells whether the master of key is in use, as far as is known without
-// asking anybody.
+// under is the master of a key that is given without the prefix: on the way of a hit
+// in memory nothing is to be put together.
+func (r *Remote) under(key string) *master {
+	t := r.routes.table.Load()
+	if t.owner == nil {
+		return t.master("") // of every key
+	}
+	return t.owner[slotUnder(r.prefixCRC, key)]
+}
+
+// Usable tells whether the master of a key, given without the prefix, is in use, as
+// far as is known without asking anybody.
 func (r *Remote) Usable(key string) bool {
-	if m := r.routes.table.Load().master(key); m != nil {
+	if m := r.under(key); m != nil {
 		return m.circuit.is(closed)
 	}
 	return !r.routes.blind.Load()
 }
 
-// ReadOnly tells whether the master of key is in use, and takes no writes.
+// ReadOnly tells whether the master of a key, given without the prefix, is in use, and
+// takes no writes.
 func (r *Remote) ReadOnly(key string) bool {
-	m := r.routes.table.Load().master(key)
+	m := r.under(key)
 	return m != nil && m.circuit.is(closed) && m.valve.shut.Load()
 }
 

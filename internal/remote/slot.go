@@ -10,17 +10,23 @@ const slots = 16384
 
 // slotOf is the hash slot of a key: CRC16 (XMODEM) of its hash tag, or of all
 // of it, modulo 16384 (Redis Cluster specification, "Key distribution model").
-func slotOf(key string) int {
+func slotOf(key string) int { return slotUnder(0, key) }
+
+// slotUnder is slotOf for a key after a prefix with that CRC and without braces.
+func slotUnder(prefix uint16, key string) int {
 	if open := strings.IndexByte(key, '{'); open >= 0 {
 		if n := strings.IndexByte(key[open+1:], '}'); n > 0 {
-			key = key[open+1 : open+1+n]
+			prefix, key = 0, key[open+1:open+1+n]
 		}
 	}
-	var crc uint16
-	for i := range len(key) {
-		crc = crc<<8 ^ crcTable[byte(crc>>8)^key[i]]
+	return int(crcOf(prefix, key) % slots)
+}
+
+func crcOf(crc uint16, text string) uint16 {
+	for i := range len(text) {
+		crc = crc<<8 ^ crcTable[byte(crc>>8)^text[i]]
 	}
-	return int(crc % slots)
+	return crc
 }
 
 var crcTable = func() (t [256]uint16) {
