@@ -1,4 +1,4 @@
-.PHONY: help demo serve test test-race test-mini test-examples consistency sensitivity million model lint bench fuzz
+.PHONY: help demo serve test test-race test-mini test-examples test-benchmarks consistency sensitivity outage soak million model lint bench fuzz
 
 STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 FUZZTIME ?= 20s
@@ -16,7 +16,7 @@ serve: examples/bin ## the example service on http://127.0.0.1:8080
 examples/bin:
 	cd examples && go build -o bin/ ./server ./loadtest ./doctor
 
-test: lint test-race test-mini test-examples ## everything: unit and integration, under 10 minutes on 2 cores
+test: lint test-race test-mini test-examples test-benchmarks ## everything: unit and integration, under 10 minutes on 2 cores
 
 test-race: ## the library with the race detector, on real servers where redis-server is on PATH
 	go test -race -timeout 8m ./...
@@ -26,6 +26,15 @@ test-mini: ## the library on miniredis alone
 
 test-examples: ## the example service, load test and doctor
 	cd examples && go vet ./... && go test -timeout 5m ./...
+
+test-benchmarks: ## make outage and make soak, a few seconds of each
+	cd benchmarks && go vet ./... && go test -timeout 5m ./...
+
+outage: ## calls while Redis is killed, frozen, cut off…, beside two rivals: about 25 minutes, OUTAGEFLAGS=-ours about 6
+	cd benchmarks && go run ./outage $(if $(JSON),-json $(abspath $(JSON))) $(OUTAGEFLAGS)
+
+soak: ## ten minutes at the highest rate, a fault every few seconds: nothing stale, nothing grows
+	cd benchmarks && go run ./soak $(if $(JSON),-json $(abspath $(JSON))) $(SOAKFLAGS)
 
 consistency: ## every fault on one server, Sentinel and a cluster, every read judged: about 11 minutes; ROW=sentinel/failover for one
 	cd cachetest && go test -count=1 -tags consistency -timeout 20m -run 'TestConsistency/$(ROW)'
@@ -44,6 +53,7 @@ lint: ## gofmt, vet, staticcheck
 	go vet ./...
 	$(STATICCHECK) ./...
 	cd examples && $(STATICCHECK) ./...
+	cd benchmarks && $(STATICCHECK) ./...
 
 bench: ## each figure beside its floor, in the same run
 	go test -run '^$$' -bench . -benchmem -count 5 .
