@@ -23,9 +23,6 @@ import (
 // tells, before a real Redis: single commands, /pipeline, /multi-exec, /subscribe.
 // It can fail on purpose. All methods are safe for concurrent use.
 type REST struct {
-	// Token is what requests must carry.
-	Token string
-
 	rdb      *redis.Client
 	server   *httptest.Server
 	requests atomic.Int64
@@ -50,13 +47,16 @@ const (
 	deaf              // streams stay and carry nothing
 )
 
-// StartREST starts a REST server before the Redis at addr, ended with the test.
-func StartREST(t testing.TB, addr string) *REST {
+// RESTToken is what requests must carry. A server that is to take it for a password
+// too, as Upstash does, is started with "--requirepass".
+const RESTToken = "AXtoken0123456789abcdefghijklmnop"
+
+// StartREST starts a REST server before a Redis, ended with the test.
+func StartREST(t testing.TB, s *Server) *REST {
 	t.Helper()
 	r := &REST{
-		Token: "AXtoken0123456789abcdefghijklmnop",
 		rdb: redis.NewClient(&redis.Options{
-			Addr: addr, Protocol: 2, MaxRetries: -1, DialerRetries: 1, DialTimeout: time.Second, ContextTimeoutEnabled: true,
+			Addr: s.Addr(), Password: s.password, Protocol: 2, MaxRetries: -1, DialerRetries: 1, DialTimeout: time.Second, ContextTimeoutEnabled: true,
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		}),
 		over:    make(chan struct{}),
@@ -146,7 +146,7 @@ func (r *REST) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case gone:
 		panic(http.ErrAbortHandler) // cuts the connection
 	}
-	if auth, _ := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer "); auth != r.Token && req.URL.Query().Get("_token") != r.Token {
+	if auth, _ := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer "); auth != RESTToken && req.URL.Query().Get("_token") != RESTToken {
 		refuse(w, http.StatusUnauthorized, "WRONGPASS invalid or missing auth token")
 		return
 	}

@@ -26,7 +26,7 @@ func soon(t *testing.T, what string, ok func() bool) {
 
 func newDialer(t *testing.T, rest *redistest.REST, alter ...func(*Config)) *Dialer {
 	t.Helper()
-	cfg := Config{URL: rest.URL(), Token: rest.Token, Transport: REST}
+	cfg := Config{URL: rest.URL(), Token: redistest.RESTToken, Transport: REST}
 	for _, f := range alter {
 		f(&cfg)
 	}
@@ -52,6 +52,6 @@ func clientOf(t *testing.T, d *Dialer, alter ...func(*redis.Options)) *redis.Cli
 // overREST are a client over REST and one that speaks to the same server.
 func overREST(t *testing.T) (over, direct *redis.Client, rest *redistest.REST) {
 	s := redistest.Start(t)
-	rest = redistest.StartREST(t, s.Addr())
+	rest = redistest.StartREST(t, s)
 	return clientOf(t, newDialer(t, rest)), s.Client(), rest
 }
