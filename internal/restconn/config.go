@@ -70,6 +70,9 @@ type Dialer struct {
 	choice      choice
 }
 
+// ErrToken is New's error for a token that cannot be one.
+var ErrToken = errors.New("restconn: the token")
+
 // New checks the Config. It makes no connection. Its errors do not repeat the URL,
 // which may hold a secret by mistake.
 func New(cfg Config) (*Dialer, error) {
@@ -85,9 +88,9 @@ func New(cfg Config) (*Dialer, error) {
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "":
 		return nil, errors.New("restconn: the URL has more than a host and a path")
 	case cfg.Token == "":
-		return nil, errors.New("restconn: there is no token")
+		return nil, fmt.Errorf("%w: there is none", ErrToken)
 	case strings.ContainsFunc(cfg.Token, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return nil, errors.New("restconn: the token has characters that no token has")
+		return nil, fmt.Errorf("%w: it has characters that no token has", ErrToken)
 	}
 	t, err := ParseTransport(string(cfg.Transport))
 	if err != nil {

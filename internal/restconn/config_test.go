@@ -20,7 +20,7 @@ func TestAConfigThatCannotBeUsedIsAnError(t *testing.T) {
 		"a user":              {Config{URL: "https://u:hunter2@x.upstash.io", Token: "t"}, "more than"},
 		"a query":             {Config{URL: "https://x.upstash.io?_token=hunter2", Token: "t"}, "more than"},
 		"no URL at all":       {Config{URL: "https://hunter2\x7f", Token: "t"}, "cannot be read"},
-		"no token":            {Config{URL: "https://x.upstash.io"}, "no token"},
+		"no token":            {Config{URL: "https://x.upstash.io"}, "there is none"},
 		"a token of two":      {Config{URL: "https://x.upstash.io", Token: "hunter2\r\nX: y"}, "token"},
 		"another transport":   {Config{URL: "https://x.upstash.io", Token: "t", Transport: "udp"}, "auto, tcp or rest"},
 		"http by another way": {Config{URL: "http://127.0.0.1.evil.example", Token: "t"}, "https"},
