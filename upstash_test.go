@@ -145,22 +145,28 @@ func TestOverRESTThereIsOneLoadForTheFleet(t *testing.T) {
 	assert.EqualValues(t, 1, loads.Load())
 }
 
-// The bytes under a key may be anybody's: they are loaded anew, and replaced where
-// REST can name them.
+// The bytes under a key may be anybody's, and such that REST cannot name them.
 func TestOverRESTForeignBytesAreAMiss(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	_, caches := overREST(t, d, 1)
 	direct := d.Server.Client()
-	for i, foreign := range []string{"foreign", "\xff\xfe", "日本日本日本日本日本日本日本日本日本日本", "tc1V", "\uEF80"} {
+	for i, foreign := range []string{"foreign", "\xff\xfe", "日本日本日本日本日本日本日本日本日本日本", "tc1V", "\uEF80", "\uEFC3\uEFA9"} {
 		key := strconv.Itoa(i)
 		require.NoError(t, direct.Set(bg, "t:"+key, foreign, 0).Err())
 		v, err := caches[0].GetOrLoad(bg, key, value(binary("mine")))
 		require.NoError(t, err, "%q", foreign)
 		assert.Equal(t, binary("mine"), v)
+		v, err = caches[0].GetOrLoad(bg, key, unwanted[[]byte](t))
+		require.NoError(t, err)
+		assert.Equal(t, binary("mine"), v, "it was replaced")
 	}
+	require.NoError(t, direct.Set(bg, "t:~t:ü", "\xff", 0).Err())
+	v, err := caches[0].GetOrLoad(bg, "tagged", value(binary("mine")))
+	require.NoError(t, err, "the record of a tag may be foreign too")
+	assert.Equal(t, binary("mine"), v)
 	require.NoError(t, direct.LPush(bg, "t:list", "x").Err())
-	v, err := caches[0].GetOrLoad(bg, "list", value(binary("mine")))
+	v, err = caches[0].GetOrLoad(bg, "list", value(binary("mine")))
 	require.NoError(t, err)
 	assert.Equal(t, binary("mine"), v)
 }
