@@ -13,7 +13,7 @@ import (
 )
 
 // several answers /pipeline and /multi-exec.
-func (r *REST) several(w http.ResponseWriter, ctx context.Context, body []byte, base64, tx bool) {
+func (r *REST) several(w http.ResponseWriter, ctx context.Context, body []byte, b64, tx bool) {
 	var raw [][]json.RawMessage
 	if err := json.Unmarshal(body, &raw); err != nil || len(raw) == 0 {
 		refuse(w, http.StatusBadRequest, "ERR failed to parse pipeline request")
@@ -56,7 +56,7 @@ func (r *REST) several(w http.ResponseWriter, ctx context.Context, body []byte, 
 	}
 	for i, cmd := range cmds {
 		if cmd != nil {
-			items[i] = r.item(all[i], cmd, base64)
+			items[i] = r.item(all[i], cmd, b64)
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -68,7 +68,7 @@ func isAnswer(err error) bool {
 	return errors.As(err, &answer)
 }
 
-func (r *REST) item(words []any, cmd *redis.Cmd, base64 bool) map[string]any {
+func (r *REST) item(words []any, cmd *redis.Cmd, b64 bool) map[string]any {
 	v, err := cmd.Result()
 	switch {
 	case errors.Is(err, redis.Nil):
@@ -79,7 +79,10 @@ func (r *REST) item(words []any, cmd *redis.Cmd, base64 bool) map[string]any {
 	if text, ok := v.(string); ok && strings.EqualFold(fmt.Sprint(words[0]), "INFO") && r.noRunID.Load() {
 		v = withoutIdentity(text)
 	}
-	return map[string]any{"result": encoded(v, base64)}
+	if v == any("OK") {
+		return map[string]any{"result": v}
+	}
+	return map[string]any{"result": encoded(v, b64)}
 }
 
 func withoutIdentity(info string) string {
@@ -92,15 +95,13 @@ func withoutIdentity(info string) string {
 	return b.String()
 }
 
-// encoded is what JSON says of a reply: strings in base64, if wanted, but for OK.
+// encoded is what JSON says of a reply: strings in base64, if wanted. Of an array's
+// strings OK is encoded too, or the vendor's client would misread it.
 func encoded(v any, b64 bool) any {
 	switch v := v.(type) {
 	case string:
-		switch {
-		case !b64:
+		if !b64 {
 			return strings.ToValidUTF8(v, "\uFFFD")
-		case v == "OK":
-			return v
 		}
 		return base64.StdEncoding.EncodeToString([]byte(v))
 	case []any:

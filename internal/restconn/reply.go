@@ -112,10 +112,10 @@ func (p *parser) value(depth int) error {
 
 var literals = [...]struct{ json, resp string }{{"null", "$-1\r\n"}, {"true", ":1\r\n"}, {"false", ":0\r\n"}}
 
-// str appends a string. All strings are base64 but the status OK. What is not is
+// str appends a string. All strings are base64 but the answer OK. What is not is
 // taken as it is, as the vendor's own clients do.
 func (p *parser) str(text []byte, depth int) {
-	if string(text) == "OK" {
+	if string(text) == "OK" && depth == 0 {
 		p.out = append(p.out, "+OK\r\n"...)
 		return
 	}

@@ -35,7 +35,7 @@ func TestAnswersBecomeRESP(t *testing.T) {
 		"a fraction":         {`{"result":1.5e3}`, "$5\r\n1.5e3\r\n"},
 		"a large number":     {`{"result":9223372036854775808}`, "$19\r\n9223372036854775808\r\n"},
 		"true":               {`{"result":true}`, ":1\r\n"},
-		"an array":           {`{"result":["` + b64("a") + `",null,1,[],["OK"]]}`, "*5\r\n$1\r\na\r\n$-1\r\n:1\r\n*0\r\n*1\r\n+OK\r\n"},
+		"an array":           {`{"result":["` + b64("a") + `",null,1,[],["T0s="],"OK"]}`, "*6\r\n$1\r\na\r\n$-1\r\n:1\r\n*0\r\n*1\r\n$2\r\nOK\r\n$2\r\nOK\r\n"},
 		"an error in it":     {`{"result":[{"error":"ERR no"}]}`, "*1\r\n-ERR no\r\n"},
 		"an error":           {`{"error":"WRONGTYPE no\r\nway"}`, "-WRONGTYPE no  way\r\n"},
 		"an odd error":       {`{"error":"nope"}`, "-ERR nope\r\n"},
