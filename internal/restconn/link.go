@@ -113,7 +113,7 @@ func newSession(config *tls.Config) *session {
 			}
 			return &mortal{c, context.AfterFunc(life, func() { _ = c.Close() })}, nil
 		},
-		TLSClientConfig:        config,
+		TLSClientConfig:        config.Clone(), // the transport changes it
 		TLSHandshakeTimeout:    connectTimeout,
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: connectTimeout},
