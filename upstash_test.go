@@ -330,6 +330,27 @@ func TestAutoHearsByTrackingOverTLSAndByPubSubOverREST(t *testing.T) {
 	}
 }
 
+func TestAutoGoesOnOverRESTWhenTLSGoes(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	wrap := redistest.StartWrap(t, d.Server.Addr())
+	port := redistest.StartProxy(t, wrap.Addr())
+	node := open(t, hasty(d.client(t, func(c *restconn.Config) { c.Transport, c.TCPAddr, c.TLS = restconn.Auto, port.Addr(), wrap.Client() })))
+	cache := newCache(t, node, tiercache.Options[int]{})
+	hear(t, node)
+	_, err := cache.GetOrLoad(bg, "k", value(1))
+	require.NoError(t, err)
+	port.Refuse()
+	require.NoError(t, cache.Delete(bg, "k"))
+	soon(t, "in use again, over REST", func() bool {
+		h := node.Health()
+		return h.Connected && h.Queued == 0 && h.Masters[0].Hearing == "pubsub" && h.Masters[0].Fresh
+	})
+	v, err := cache.GetOrLoad(bg, "k", value(2))
+	require.NoError(t, err)
+	assert.Equal(t, 2, v)
+}
+
 // From here on the environment is used: nothing is parallel.
 
 func TestEachVariableOfUpstashIsUsed(t *testing.T) {
@@ -387,10 +408,9 @@ func TestEachVariableOfUpstashIsUsed(t *testing.T) {
 	assert.False(t, h.Connected)
 	<-dialled
 	before = d.rest.Requests()
-	h, _ = try(vars("", redistest.RESTToken))
+	_, _ = try(vars("", redistest.RESTToken))
 	assert.Greater(t, d.rest.Requests(), before, "auto tried TCP, then REST")
 	<-dialled
-	_ = h
 }
 
 func TestFromEnvAsksNobody(t *testing.T) {
