@@ -22,33 +22,41 @@ import (
 //	REDIS_URL       redis://, rediss:// or unix://, as redis.ParseURL reads it
 //	REDIS_HOST      with REDIS_PORT (6379), REDIS_USERNAME, REDIS_PASSWORD,
 //	                REDIS_DB (0), REDIS_TLS (false)
+//	UPSTASH_REDIS_REST_URL
+//	                https://NAME.upstash.io, with UPSTASH_REDIS_REST_TOKEN and
+//	                UPSTASH_TRANSPORT (auto)
 //
 // in this order. Of several the first is used, and slog.Default gets a warning
 // that names the others. With none of them the Config is memory only. What
-// cannot be read is an error that names the variable and never its value, which
-// may hold a password. UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN alone
-// are an error too: Redis over REST is not supported.
+// cannot be read, or has only a half, is an error that names the variable and
+// never its value, which may hold a password.
+//
+// UPSTASH_TRANSPORT is tcp for TLS to port 6379 of that host, with the token as
+// the password of the user default; rest for the REST API, through the proxy that
+// HTTPS_PROXY names, if any; auto for tcp where a server there takes the token,
+// else rest. What auto chose is logged to slog.Default at each change, and while
+// it is rest, tcp is tried again every minute. See docs/redis.md for what cannot
+// be had over REST.
+//
+// Upstash takes no password without TLS: redis:// with a host under upstash.io in
+// REDIS_URL is used with TLS, and a warning says so. (Not fly-NAME.upstash.io,
+// which is in a private network and has none.)
+//
+// FromEnv makes no connection.
 func FromEnv() (Config, error) {
 	host := []string{"REDIS_HOST", "REDIS_PORT", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_DB", "REDIS_TLS"}
-	rest := []string{"UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"}
+	rest := []string{"UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "UPSTASH_TRANSPORT"}
 
 	if raw := os.Getenv("REDIS_URL"); raw != "" {
-		if ignored := set(append(host, rest...)); len(ignored) > 0 {
-			slog.Warn("tiercache: REDIS_URL is used, so these are not: " + strings.Join(ignored, ", "))
-		}
-		o, err := redis.ParseURL(raw)
+		warnIgnored("REDIS_URL", append(host, rest...))
+		o, err := urlOptions(raw)
 		if err != nil {
-			return Config{}, fmt.Errorf("tiercache: REDIS_URL: %s", withoutSecrets(raw, err))
-		}
-		if o.MinIdleConns > 0 {
-			return Config{}, errors.New("tiercache: REDIS_URL: min_idle_conns is not supported here, the client would open connections that nobody closes")
+			return Config{}, err
 		}
 		return Config{Redis: unused(o)}, nil
 	}
 	if os.Getenv("REDIS_HOST") != "" {
-		if ignored := set(rest); len(ignored) > 0 {
-			slog.Warn("tiercache: REDIS_HOST is used, so these are not: " + strings.Join(ignored, ", "))
-		}
+		warnIgnored("REDIS_HOST", rest)
 		o, err := hostOptions()
 		if err != nil {
 			return Config{}, err
@@ -58,10 +66,37 @@ func FromEnv() (Config, error) {
 	if lost := set(host); len(lost) > 0 {
 		return Config{}, fmt.Errorf("tiercache: %s set without REDIS_HOST", strings.Join(lost, ", "))
 	}
-	if only := set(rest); len(only) > 0 {
-		return Config{}, fmt.Errorf("tiercache: %s set, but Redis over REST is not supported; set REDIS_URL to the database's rediss:// address", strings.Join(only, ", "))
+	if len(set(rest)) > 0 {
+		o, err := upstashOptions()
+		if err != nil {
+			return Config{}, err
+		}
+		return Config{Redis: unused(o)}, nil
 	}
 	return Config{}, nil
+}
+
+func warnIgnored(used string, names []string) {
+	if ignored := set(names); len(ignored) > 0 {
+		slog.Warn("tiercache: " + used + " is used, so these are not: " + strings.Join(ignored, ", "))
+	}
+}
+
+func urlOptions(raw string) (*redis.Options, error) {
+	o, err := redis.ParseURL(raw)
+	if err != nil {
+		return nil, fmt.Errorf("tiercache: REDIS_URL: %s", withoutSecrets(raw, err))
+	}
+	if o.MinIdleConns > 0 {
+		return nil, errors.New("tiercache: REDIS_URL: min_idle_conns is not supported here, the client would open connections that nobody closes")
+	}
+	name, _, err := net.SplitHostPort(o.Addr)
+	name = strings.ToLower(name)
+	if err == nil && o.TLSConfig == nil && strings.HasSuffix(name, ".upstash.io") && !strings.HasPrefix(name, "fly-") {
+		slog.Warn("tiercache: REDIS_URL says redis:// for a database of Upstash, which wants TLS; it is used as rediss://")
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: name}
+	}
+	return o, nil
 }
 
 // unused wraps options as the client that Config wants. It is never used, so it

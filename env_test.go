@@ -24,7 +24,7 @@ const secret = "hunter2"
 
 var environment = []string{
 	"REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_DB", "REDIS_TLS",
-	"UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN",
+	"UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "UPSTASH_TRANSPORT",
 }
 
 // fromEnv calls FromEnv in an environment of vars alone, and returns what was
@@ -97,8 +97,20 @@ func TestTheEnvironmentSaysHowToReachRedis(t *testing.T) {
 			addr: "two:6379", ignored: []string{"UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"},
 		},
 		"all three": {
-			vars: map[string]string{"REDIS_URL": "redis://one", "REDIS_HOST": "two", "UPSTASH_REDIS_REST_URL": "https://x"},
-			addr: "one:6379", ignored: []string{"REDIS_HOST", "UPSTASH_REDIS_REST_URL"},
+			vars: map[string]string{"REDIS_URL": "redis://one", "REDIS_HOST": "two", "UPSTASH_REDIS_REST_URL": "https://x", "UPSTASH_TRANSPORT": "no"},
+			addr: "one:6379", ignored: []string{"REDIS_HOST", "UPSTASH_REDIS_REST_URL", "UPSTASH_TRANSPORT"},
+		},
+		"REST": {
+			vars: map[string]string{"UPSTASH_REDIS_REST_URL": "https://x.upstash.io", "UPSTASH_REDIS_REST_TOKEN": secret},
+			addr: "x.upstash.io:6379", user: "default", pass: secret,
+		},
+		"REST alone": {
+			vars: map[string]string{"UPSTASH_REDIS_REST_URL": "https://x.upstash.io/", "UPSTASH_REDIS_REST_TOKEN": secret, "UPSTASH_TRANSPORT": "rest"},
+			addr: "x.upstash.io:6379", user: "default", pass: secret,
+		},
+		"REST by TCP": {
+			vars: map[string]string{"UPSTASH_REDIS_REST_URL": "https://x.upstash.io:443", "UPSTASH_REDIS_REST_TOKEN": secret, "UPSTASH_TRANSPORT": "tcp"},
+			addr: "x.upstash.io:6379", user: "default", pass: secret, tls: "x.upstash.io",
 		},
 	}
 	for name, c := range cases {
@@ -148,6 +160,11 @@ func TestAnEnvironmentThatCannotBeReadIsAnErrorWithoutItsSecrets(t *testing.T) {
 		return map[string]string{"REDIS_HOST": "example.com", "REDIS_PASSWORD": secret, name: v}
 	}
 	url := func(v string) map[string]string { return map[string]string{"REDIS_URL": v} }
+	rest := func(name, v string) map[string]string {
+		vars := map[string]string{"UPSTASH_REDIS_REST_URL": "https://x.upstash.io", "UPSTASH_REDIS_REST_TOKEN": secret}
+		vars[name] = v
+		return vars
+	}
 	cases := map[string]struct {
 		vars  map[string]string
 		names string
@@ -174,9 +191,15 @@ func TestAnEnvironmentThatCannotBeReadIsAnErrorWithoutItsSecrets(t *testing.T) {
 		"host with a port":            {host("REDIS_HOST", "example.com:6379"), "REDIS_HOST"},
 		"password without a host":     {map[string]string{"REDIS_PASSWORD": secret}, "REDIS_PASSWORD"},
 		"port without a host":         {map[string]string{"REDIS_PORT": "6379"}, "REDIS_PORT"},
-		"REST alone":                  {map[string]string{"UPSTASH_REDIS_REST_URL": "https://" + secret, "UPSTASH_REDIS_REST_TOKEN": secret}, "UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN"},
-		"REST without its token":      {map[string]string{"UPSTASH_REDIS_REST_URL": "https://x"}, "UPSTASH_REDIS_REST_URL"},
-		"a token without its address": {map[string]string{"UPSTASH_REDIS_REST_TOKEN": secret}, "UPSTASH_REDIS_REST_TOKEN"},
+		"REST without its token":      {map[string]string{"UPSTASH_REDIS_REST_URL": "https://x"}, "UPSTASH_REDIS_REST_TOKEN is missing"},
+		"a token without its address": {map[string]string{"UPSTASH_REDIS_REST_TOKEN": secret}, "UPSTASH_REDIS_REST_URL is missing"},
+		"a transport alone":           {map[string]string{"UPSTASH_TRANSPORT": "rest"}, "UPSTASH_REDIS_REST_URL is missing"},
+		"another transport":           {rest("UPSTASH_TRANSPORT", secret), "UPSTASH_TRANSPORT"},
+		"REST without TLS":            {rest("UPSTASH_REDIS_REST_URL", "http://"+secret+".upstash.io"), "UPSTASH_REDIS_REST_URL"},
+		"REST that is no URL":         {rest("UPSTASH_REDIS_REST_URL", secret), "UPSTASH_REDIS_REST_URL"},
+		"REST with a user":            {rest("UPSTASH_REDIS_REST_URL", "https://x:"+secret+"@x.upstash.io"), "UPSTASH_REDIS_REST_URL"},
+		"REST with a token in it":     {rest("UPSTASH_REDIS_REST_URL", "https://x.upstash.io?_token="+secret), "UPSTASH_REDIS_REST_URL"},
+		"a token of two lines":        {rest("UPSTASH_REDIS_REST_TOKEN", secret+"\n"), "UPSTASH_REDIS_REST_TOKEN"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -247,4 +270,24 @@ func TestAURLThatWouldOpenConnectionsAtOnceIsRefused(t *testing.T) {
 	_, _, err := fromEnv(t, map[string]string{"REDIS_URL": "redis://:" + secret + "@127.0.0.1:1?min_idle_conns=3"})
 	require.ErrorContains(t, err, "min_idle_conns")
 	assert.NotContains(t, err.Error(), secret)
+}
+
+func TestAURLOfUpstashWithoutTLSIsUsedWithIt(t *testing.T) {
+	for url, upgraded := range map[string]bool{
+		"redis://default:" + secret + "@x.upstash.io:6379":      true,
+		"redis://default:" + secret + "@X.Upstash.IO":           true,
+		"rediss://default:" + secret + "@x.upstash.io:6379":     false,
+		"redis://default:" + secret + "@fly-x.upstash.io:6379":  false,
+		"redis://default:" + secret + "@x.upstash.io.example":   false,
+		"redis://default:" + secret + "@notupstash.io.io:6379/": false,
+	} {
+		cfg, logged, err := fromEnv(t, map[string]string{"REDIS_URL": url})
+		require.NoError(t, err, url)
+		assert.Equal(t, upgraded, strings.Contains(logged, "wants TLS"), "%s: %s", url, logged)
+		o := cfg.Redis.(*redis.Client).Options()
+		assert.Equal(t, strings.HasPrefix(url, "rediss") || upgraded, o.TLSConfig != nil, url)
+		if upgraded {
+			assert.Equal(t, "x.upstash.io", o.TLSConfig.ServerName)
+		}
+	}
 }

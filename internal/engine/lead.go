@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -159,10 +160,22 @@ const (
 // caller saw; else it returns what did.
 func (c *Cache) claim(ctx context.Context, rkey string, saw remote.Reply) (lease []byte, standing remote.Reply, err error) {
 	lease = c.newLease(saw.Stamp)
-	reject := saw.Raw[:min(len(saw.Raw), envelope.HeadLen)]
+	reject := headOf(saw)
 	_, standing, err = c.eng.remote.Acquire(ctx, rkey, lease, reject, leaseTime)
+	if err != nil || len(reject) == 0 || !bytes.Equal(headOf(standing), reject) {
+		return lease, standing, err
+	}
+	// What was rejected stands: over REST not all bytes can be named, only those of
+	// this library surely. To remove what nobody believes costs a load at most.
+	if _, failed, err := c.eng.remote.Unlink(ctx, []string{rkey}); err != nil || len(failed) > 0 {
+		return lease, standing, errors.Join(err, remote.ErrUnavailable)
+	}
+	lease = c.newLease(saw.Stamp)
+	_, standing, err = c.eng.remote.Acquire(ctx, rkey, lease, nil, leaseTime)
 	return lease, standing, err
 }
+
+func headOf(r remote.Reply) []byte { return r.Raw[:min(len(r.Raw), envelope.HeadLen)] }
 
 func (c *Cache) newLease(stamp envelope.ID) []byte {
 	return envelope.Head{Kind: envelope.Lease, Stamp: stamp, Token: envelope.NewToken(), Cache: c.id}.Append(nil)

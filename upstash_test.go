@@ -1,0 +1,457 @@
+package tiercache_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tiercache/tiercache"
+	"github.com/tiercache/tiercache/internal/redistest"
+	"github.com/tiercache/tiercache/internal/restconn"
+)
+
+// The library over Upstash's REST API, on a server that answers as its
+// documentation says, before a real Redis.
+
+// database is one that can be reached over REST.
+type database struct {
+	*redistest.Server
+	rest *redistest.REST
+}
+
+func newDatabase(t *testing.T) database {
+	s := redistest.Start(t, "--requirepass", redistest.RESTToken)
+	return database{s, redistest.StartREST(t, s)}
+}
+
+func (d database) client(t *testing.T, alter ...func(*restconn.Config)) *redis.Client {
+	cfg := restconn.Config{URL: d.rest.URL(), Token: redistest.RESTToken, Transport: restconn.REST}
+	for _, f := range alter {
+		f(&cfg)
+	}
+	dialer, err := restconn.New(cfg)
+	require.NoError(t, err)
+	c := redis.NewClient(&redis.Options{
+		Addr: dialer.Addr(), Dialer: dialer.DialContext, Username: restconn.User, Password: redistest.RESTToken, Protocol: 2, DialTimeout: 10 * time.Second,
+	})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// overREST are nodes with a cache of bytes each, which hear.
+func overREST(t *testing.T, d database, n int) (nodes []*tiercache.Tiers, caches []*tiercache.Cache[[]byte]) {
+	t.Helper()
+	for range n {
+		node := open(t, patient(d.client(t)))
+		nodes = append(nodes, node)
+		caches = append(caches, newCache(t, node, tiercache.Options[[]byte]{Tags: func(v []byte) []string { return []string{"all", "ü"} }}))
+	}
+	hear(t, nodes...)
+	for _, node := range nodes {
+		require.Equal(t, "pubsub", node.Health().Masters[0].Hearing)
+	}
+	return nodes, caches
+}
+
+// binary is a value that JSON cannot carry.
+func binary(text string) []byte { return []byte(text + "\xff\x00\xfe\r\n") }
+
+func TestOverRESTWhateverInvalidatesReachesTheOtherNode(t *testing.T) {
+	t.Parallel()
+	for name, invalidate := range map[string]func(t *testing.T, node *tiercache.Tiers, c *tiercache.Cache[[]byte], key string) error{
+		"Delete": func(_ *testing.T, _ *tiercache.Tiers, c *tiercache.Cache[[]byte], key string) error {
+			return c.Delete(bg, key)
+		},
+		"a tag": func(_ *testing.T, node *tiercache.Tiers, _ *tiercache.Cache[[]byte], _ string) error {
+			return sent(node.Invalidate(bg, tiercache.Tag("ü")))
+		},
+		"a pattern": func(_ *testing.T, node *tiercache.Tiers, _ *tiercache.Cache[[]byte], _ string) error {
+			return sent(node.Invalidate(bg, tiercache.Pattern("k*:1")))
+		},
+		"a pattern of bytes": func(_ *testing.T, node *tiercache.Tiers, _ *tiercache.Cache[[]byte], key string) error {
+			return sent(node.Invalidate(bg, tiercache.Pattern(key[:3]+"?1")))
+		},
+		"Clear": func(_ *testing.T, _ *tiercache.Tiers, c *tiercache.Cache[[]byte], _ string) error { return c.Clear(bg) },
+		"Mutate": func(_ *testing.T, node *tiercache.Tiers, _ *tiercache.Cache[[]byte], key string) error {
+			return sent(node.Mutate(bg, func(context.Context) error { return nil }, tiercache.Key(key)))
+		},
+		"Expire": func(_ *testing.T, node *tiercache.Tiers, _ *tiercache.Cache[[]byte], key string) error {
+			return sent(node.Expire(bg, tiercache.Key(key)))
+		},
+		"Set": func(_ *testing.T, _ *tiercache.Tiers, c *tiercache.Cache[[]byte], key string) error {
+			return c.Set(bg, key, binary("new"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, key := range []string{"kü:1", "k\xff\xfe:1", "k\n\r:1"} {
+				d := newDatabase(t)
+				nodes, caches := overREST(t, d, 2)
+				for _, c := range caches {
+					v, err := c.GetOrLoad(bg, key, value(binary("old")))
+					require.NoError(t, err)
+					require.Equal(t, binary("old"), v)
+					require.Equal(t, binary("old"), inMemory(t, c, key))
+				}
+				require.EqualValues(t, 1, caches[0].Stats().Loads+caches[1].Stats().Loads, "one load: the value came over REST as it was")
+				require.NoError(t, invalidate(t, nodes[0], caches[0], key))
+				v, err := caches[0].GetOrLoad(bg, key, value(binary("new")))
+				require.NoError(t, err)
+				assert.Equal(t, binary("new"), v, "this node at once")
+				soon(t, "the other node", func() bool {
+					v, err := caches[1].GetOrLoad(bg, key, value(binary("new")))
+					require.NoError(t, err)
+					return bytes.Equal(v, binary("new"))
+				})
+			}
+		})
+	}
+}
+
+func sent(r tiercache.Report, err error) error {
+	if err == nil && r.Queued {
+		return context.DeadlineExceeded
+	}
+	return err
+}
+
+func TestOverRESTThereIsOneLoadForTheFleet(t *testing.T) {
+	t.Parallel()
+	_, caches := overREST(t, newDatabase(t), 3)
+	var loads atomic.Int64
+	var all sync.WaitGroup
+	for i := range 30 {
+		all.Go(func() {
+			v, err := caches[i%3].GetOrLoad(bg, "k", func(context.Context) ([]byte, error) {
+				loads.Add(1)
+				return binary("one"), nil
+			})
+			assert.NoError(t, err)
+			assert.Equal(t, binary("one"), v)
+		})
+	}
+	all.Wait()
+	assert.EqualValues(t, 1, loads.Load())
+}
+
+// The bytes under a key may be anybody's, and such that REST cannot name them.
+func TestOverRESTForeignBytesAreAMiss(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	_, caches := overREST(t, d, 1)
+	direct := d.Server.Client()
+	for i, foreign := range []string{"foreign", "\xff\xfe", "日本日本日本日本日本日本日本日本日本日本", "tc1V", "\uEF80", "\uEFC3\uEFA9"} {
+		key := strconv.Itoa(i)
+		require.NoError(t, direct.Set(bg, "t:"+key, foreign, 0).Err())
+		v, err := caches[0].GetOrLoad(bg, key, value(binary("mine")))
+		require.NoError(t, err, "%q", foreign)
+		assert.Equal(t, binary("mine"), v)
+		v, err = caches[0].GetOrLoad(bg, key, unwanted[[]byte](t))
+		require.NoError(t, err)
+		assert.Equal(t, binary("mine"), v, "it was replaced")
+	}
+	require.NoError(t, direct.Set(bg, "t:~t:ü", "\xff", 0).Err())
+	v, err := caches[0].GetOrLoad(bg, "tagged", value(binary("mine")))
+	require.NoError(t, err, "the record of a tag may be foreign too")
+	assert.Equal(t, binary("mine"), v)
+	require.NoError(t, direct.LPush(bg, "t:list", "x").Err())
+	v, err = caches[0].GetOrLoad(bg, "list", value(binary("mine")))
+	require.NoError(t, err)
+	assert.Equal(t, binary("mine"), v)
+}
+
+func TestAStreamThatIsCutMakesANodeDeafUntilItListensAgain(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	nodes, caches := overREST(t, d, 2)
+	for _, c := range caches {
+		_, err := c.GetOrLoad(bg, "k", value(binary("old")))
+		require.NoError(t, err)
+		inMemory(t, c, "k")
+	}
+	d.rest.CutStreams()
+	require.NoError(t, caches[0].Delete(bg, "k"))
+	soon(t, "the other node, whatever it missed", func() bool {
+		v, err := caches[1].GetOrLoad(bg, "k", value(binary("new")))
+		require.NoError(t, err)
+		return bytes.Equal(v, binary("new"))
+	})
+	hear(t, nodes...)
+	inMemory(t, caches[1], "k")
+	require.NoError(t, caches[0].Delete(bg, "k"))
+	soon(t, "it hears again", func() bool {
+		v, err := caches[1].GetOrLoad(bg, "k", value(binary("newer")))
+		require.NoError(t, err)
+		return bytes.Equal(v, binary("newer"))
+	})
+}
+
+// A stream that stays and carries nothing: the counter tells.
+func TestAStreamThatGoesSilentHidesNothing(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	_, caches := overREST(t, d, 2)
+	for _, c := range caches {
+		_, err := c.GetOrLoad(bg, "k", value(binary("old")))
+		require.NoError(t, err)
+		inMemory(t, c, "k")
+	}
+	d.rest.Mute()
+	require.NoError(t, caches[0].Delete(bg, "k"))
+	soon(t, "the other node", func() bool {
+		v, err := caches[1].GetOrLoad(bg, "k", value(binary("new")))
+		require.NoError(t, err)
+		return bytes.Equal(v, binary("new"))
+	})
+}
+
+func TestAQuotaThatIsUsedUpIsHarmless(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusBadRequest} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			d := newDatabase(t)
+			nodes, caches := overREST(t, d, 2)
+			_, err := caches[0].GetOrLoad(bg, "k", value(binary("old")))
+			require.NoError(t, err)
+			d.rest.Answer(status, "ERR max requests limit exceeded. Limit: 500000, Usage: 500000.")
+			d.rest.CutStreams()
+			for i := range 20 {
+				v, err := caches[0].GetOrLoad(bg, strconv.Itoa(i), value(binary("new")))
+				require.NoError(t, err, "the source answers")
+				assert.Equal(t, binary("new"), v)
+			}
+			r, err := nodes[0].Invalidate(bg, tiercache.Key("k"))
+			require.NoError(t, err)
+			assert.True(t, r.Queued)
+			v, err := caches[0].GetOrLoad(bg, "k", value(binary("new")))
+			require.NoError(t, err)
+			assert.Equal(t, binary("new"), v)
+
+			d.rest.Pass()
+			eventuallySent(t, nodes[0])
+			hear(t, nodes...)
+			v, err = caches[1].GetOrLoad(bg, "k", value(binary("new")))
+			require.NoError(t, err)
+			assert.Equal(t, binary("new"), v)
+		})
+	}
+}
+
+func TestOverRESTAnOutageIsHarmlessAndEnds(t *testing.T) {
+	t.Parallel()
+	for name, begin := range map[string]func(d database) (end func()){
+		"the API is gone":     func(d database) func() { d.rest.Gone(); return d.rest.Pass },
+		"the API hangs":       func(d database) func() { d.rest.Hang(); d.rest.CutStreams(); return d.rest.Pass },
+		"the API answers 500": func(d database) func() { d.rest.Answer(500, "down"); d.rest.CutStreams(); return d.rest.Pass },
+		"Redis restarts":      func(d database) func() { d.Server.Kill(); return d.Server.Restart },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDatabase(t)
+			node := open(t, hasty(d.client(t)))
+			cache := newCache(t, node, tiercache.Options[[]byte]{})
+			eventuallyConnected(t, node)
+			_, err := cache.GetOrLoad(bg, "k", value(binary("old")))
+			require.NoError(t, err)
+			end := begin(d)
+			require.NoError(t, cache.Delete(bg, "k"))
+			soon(t, "out of use", func() bool {
+				v, err := cache.GetOrLoad(bg, "k", value(binary("new")))
+				require.NoError(t, err)
+				require.Equal(t, binary("new"), v)
+				return !node.Health().Connected
+			})
+			end()
+			eventuallyConnected(t, node)
+			eventuallySent(t, node)
+			hear(t, node)
+			v, err := cache.GetOrLoad(bg, "k", value(binary("newer")))
+			require.NoError(t, err)
+			assert.NotEqual(t, binary("old"), v)
+		})
+	}
+}
+
+func TestAServerThatDoesNotSayWhoItIsHasNoStamp(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.rest.HideRunID()
+	nodes, caches := overREST(t, d, 1)
+	assert.Empty(t, nodes[0].Health().Masters[0].Stamp)
+	_, err := caches[0].GetOrLoad(bg, "k", value(binary("v")))
+	require.NoError(t, err)
+	assert.Equal(t, binary("v"), inMemory(t, caches[0], "k"))
+}
+
+func TestAutoHearsByTrackingOverTLSAndByPubSubOverREST(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	wrap := redistest.StartWrap(t, d.Server.Addr())
+	port := redistest.StartProxy(t, wrap.Addr())
+	auto := func(c *restconn.Config) { c.Transport, c.TCPAddr, c.TLS = restconn.Auto, port.Addr(), wrap.Client() }
+	byTLS := open(t, patient(d.client(t, auto)))
+	hear(t, byTLS)
+	assert.Equal(t, "tracking", byTLS.Health().Masters[0].Hearing)
+
+	dark := redistest.StartProxy(t, wrap.Addr())
+	dark.Drop()
+	byREST := open(t, patient(d.client(t, auto, func(c *restconn.Config) { c.TCPAddr = dark.Addr() })))
+	hear(t, byREST)
+	assert.Equal(t, "pubsub", byREST.Health().Masters[0].Hearing)
+
+	one, other := newCache(t, byTLS, tiercache.Options[int]{}), newCache(t, byREST, tiercache.Options[int]{})
+	for range 3 {
+		for _, c := range [][2]*tiercache.Cache[int]{{one, other}, {other, one}} {
+			for _, c := range c {
+				_, err := c.GetOrLoad(bg, "k", value(1))
+				require.NoError(t, err)
+				inMemory(t, c, "k")
+			}
+			require.NoError(t, c[0].Delete(bg, "k"))
+			soon(t, "the other way", func() bool {
+				v, err := c[1].GetOrLoad(bg, "k", value(2))
+				require.NoError(t, err)
+				return v == 2
+			})
+			require.NoError(t, c[0].Delete(bg, "k"))
+		}
+	}
+}
+
+func TestAutoGoesOnOverRESTWhenTLSGoes(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	wrap := redistest.StartWrap(t, d.Server.Addr())
+	port := redistest.StartProxy(t, wrap.Addr())
+	node := open(t, hasty(d.client(t, func(c *restconn.Config) { c.Transport, c.TCPAddr, c.TLS = restconn.Auto, port.Addr(), wrap.Client() })))
+	cache := newCache(t, node, tiercache.Options[int]{})
+	hear(t, node)
+	_, err := cache.GetOrLoad(bg, "k", value(1))
+	require.NoError(t, err)
+	port.Refuse()
+	require.NoError(t, cache.Delete(bg, "k"))
+	soon(t, "in use again, over REST", func() bool {
+		h := node.Health()
+		return h.Connected && h.Queued == 0 && h.Masters[0].Hearing == "pubsub" && h.Masters[0].Fresh
+	})
+	v, err := cache.GetOrLoad(bg, "k", value(2))
+	require.NoError(t, err)
+	assert.Equal(t, 2, v)
+}
+
+// From here on the environment is used: nothing is parallel.
+
+func TestEachVariableOfUpstashIsUsed(t *testing.T) {
+	d := newDatabase(t)
+	try := func(vars map[string]string) (tiercache.Health, string) {
+		cfg, _, err := fromEnv(t, vars)
+		require.NoError(t, err)
+		cfg.Prefix, cfg.ReadTimeout, cfg.WriteTimeout = "t:", 10*time.Second, 10*time.Second
+		var log bytes.Buffer
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		tiers := open(t, cfg)
+		cache := newCache(t, tiers, tiercache.Options[int]{})
+		v, err := cache.GetOrLoad(bg, "k", value(1))
+		require.NoError(t, err)
+		require.Equal(t, 1, v)
+		if vars["UPSTASH_REDIS_REST_TOKEN"] == redistest.RESTToken && vars["UPSTASH_TRANSPORT"] == "rest" {
+			hear(t, tiers)
+		}
+		h := tiers.Health()
+		require.NoError(t, tiers.Close())
+		assert.NotContains(t, log.String(), vars["UPSTASH_REDIS_REST_TOKEN"])
+		return h, log.String()
+	}
+	vars := func(transport, token string) map[string]string {
+		return map[string]string{"UPSTASH_REDIS_REST_URL": d.rest.URL(), "UPSTASH_REDIS_REST_TOKEN": token, "UPSTASH_TRANSPORT": transport}
+	}
+	before := d.rest.Requests()
+	h, _ := try(vars("rest", redistest.RESTToken))
+	assert.True(t, h.Connected)
+	assert.Equal(t, "pubsub", h.Masters[0].Hearing)
+	assert.Greater(t, d.rest.Requests(), before)
+	assert.EqualValues(t, 1, d.Server.Client().Exists(bg, "t:k").Val())
+
+	h, log := try(vars("rest", "another-"+secret))
+	assert.False(t, h.Connected)
+	assert.Contains(t, log, "WRONGPASS")
+
+	l, err := net.Listen("tcp", "127.0.0.1:6379")
+	if err != nil {
+		t.Skip("the rest wants port 6379 to be free: ", err)
+	}
+	defer l.Close()
+	dialled := make(chan struct{}, 100)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			dialled <- struct{}{}
+			_ = c.Close()
+		}
+	}()
+	h, _ = try(vars("tcp", redistest.RESTToken))
+	assert.False(t, h.Connected)
+	<-dialled
+	before = d.rest.Requests()
+	_, _ = try(vars("", redistest.RESTToken))
+	assert.Greater(t, d.rest.Requests(), before, "auto tried TCP, then REST")
+	<-dialled
+}
+
+func TestFromEnvAsksNobody(t *testing.T) {
+	d := newDatabase(t)
+	before := d.rest.Requests()
+	cfg, _, err := fromEnv(t, map[string]string{"UPSTASH_REDIS_REST_URL": d.rest.URL(), "UPSTASH_REDIS_REST_TOKEN": redistest.RESTToken})
+	require.NoError(t, err)
+	require.NotNil(t, cfg.Redis)
+	assert.Equal(t, before, d.rest.Requests())
+}
+
+func TestEachVariableOfAHostIsUsed(t *testing.T) {
+	s := redistest.Start(t, "--requirepass", secret)
+	require.NoError(t, s.Client().Do(bg, "ACL", "SETUSER", "ann", "on", ">"+secret+"2", "allkeys", "allchannels", "allcommands").Err())
+	host, port, err := net.SplitHostPort(s.Addr())
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		vars map[string]string
+		db   int
+		ok   bool
+	}{
+		"all":                  {map[string]string{"REDIS_HOST": host, "REDIS_PORT": port, "REDIS_USERNAME": "ann", "REDIS_PASSWORD": secret + "2", "REDIS_DB": "3"}, 3, true},
+		"another database":     {map[string]string{"REDIS_HOST": host, "REDIS_PORT": port, "REDIS_PASSWORD": secret}, 0, true},
+		"another user":         {map[string]string{"REDIS_HOST": host, "REDIS_PORT": port, "REDIS_USERNAME": "bob", "REDIS_PASSWORD": secret + "2"}, 0, false},
+		"another password":     {map[string]string{"REDIS_HOST": host, "REDIS_PORT": port, "REDIS_USERNAME": "ann", "REDIS_PASSWORD": secret}, 0, false},
+		"another port":         {map[string]string{"REDIS_HOST": host, "REDIS_PORT": "1", "REDIS_PASSWORD": secret}, 0, false},
+		"another host":         {map[string]string{"REDIS_HOST": "127.0.0.2", "REDIS_PORT": port, "REDIS_PASSWORD": secret}, 0, false},
+		"a URL":                {map[string]string{"REDIS_URL": "redis://ann:" + secret + "2@" + s.Addr() + "/4"}, 4, true},
+		"a URL of another one": {map[string]string{"REDIS_URL": "redis://ann:x@" + s.Addr() + "/4"}, 4, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, _, err := fromEnv(t, c.vars)
+			require.NoError(t, err)
+			cfg.Prefix, cfg.ReadTimeout, cfg.WriteTimeout = strconv.Itoa(c.db)+name[:1]+":", 10*time.Second, 10*time.Second
+			tiers := open(t, cfg)
+			_, err = newCache(t, tiers, tiercache.Options[int]{}).GetOrLoad(bg, name, value(1))
+			require.NoError(t, err)
+			require.NoError(t, tiers.Close())
+			raw := redis.NewClient(&redis.Options{Addr: s.Addr(), Password: secret, DB: c.db})
+			defer raw.Close()
+			assert.Equal(t, c.ok, raw.Exists(bg, cfg.Prefix+name).Val() == 1)
+		})
+	}
+}
