@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -150,7 +151,7 @@ func ask(ctx context.Context, cn pipeliner, prefix, key string, first bool) (is 
 	var now *redis.TimeCmd
 	var listening *redis.MapStringIntCmd
 	var needed []redis.Cmder
-	_, err = cn.Pipelined(ctx, func(p redis.Pipeliner) error {
+	sent, err := cn.Pipelined(ctx, func(p redis.Pipeliner) error {
 		server, replication, now = p.Info(ctx, "server"), p.Info(ctx, "replication"), p.Time(ctx)
 		listening = coherence.Peers(ctx, p, prefix)
 		if key != "" {
@@ -165,8 +166,15 @@ func ask(ctx context.Context, cn pipeliner, prefix, key string, first bool) (is 
 		}
 		return nil
 	})
-	if err != nil && newsOf(ctx, err) != answered {
-		return is, at, 0, err
+	if err != nil {
+		if newsOf(ctx, err) != answered {
+			return is, at, 0, err
+		}
+		// No command has this answer: it is that to the handshake, whose SELECT or
+		// CLIENT SETNAME was refused, and nothing was sent.
+		if !slices.ContainsFunc(sent, func(c redis.Cmder) bool { return c.Err() != nil }) {
+			return is, at, 0, errUnusable{err}
+		}
 	}
 	for _, cmd := range needed {
 		switch err := cmd.Err(); {
