@@ -225,8 +225,8 @@ func TestWithoutAPermissionIsLostWhatTheDocsSay(t *testing.T) {
 			t.Parallel()
 			switch {
 			case slices.Contains(d.options, p):
-				s := redistest.Start(t)
-				nothingIsStored(t, s, asUser(t, s, slices.Concat(d.smallest, without(d.options, p)), withOptions))
+				require.Contains(t, d.lost[p], "not used")
+				refused(t, slices.Concat(d.smallest, without(d.options, p)), p, withOptions)
 			case slices.Contains(d.cluster, p):
 				c := redistest.StartCluster(t, 2)
 				whole := slices.Concat(d.smallest, d.cluster)

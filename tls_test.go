@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
@@ -178,6 +180,41 @@ func whyOutOfUse(t *testing.T, log *lines) (line string) {
 		return line != ""
 	})
 	return line
+}
+
+// A handshake that nobody answers: reads load, and Close waits for no timeout of the
+// client that was given.
+func TestAServerThatIsSilentInTheHandshakeHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var accepting sync.WaitGroup
+	accepting.Go(func() {
+		var conns []net.Conn
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				break
+			}
+			conns = append(conns, c)
+		}
+		for _, c := range conns {
+			_ = c.Close()
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); accepting.Wait() })
+	rdb := redis.NewClient(&redis.Options{Addr: l.Addr().String(), TLSConfig: &tls.Config{ServerName: "127.0.0.1"}, DialTimeout: time.Hour})
+	t.Cleanup(func() { _ = rdb.Close() })
+	tiers := open(t, hasty(rdb))
+	cache := newCache(t, tiers, tiercache.Options[int]{})
+	for v := range 3 {
+		got, err := cache.GetOrLoad(bg, fmt.Sprint("k:", v), value(v))
+		require.NoError(t, err)
+		require.Equal(t, v, got)
+	}
+	began := time.Now()
+	require.NoError(t, tiers.Close())
+	assert.Less(t, time.Since(began), long)
 }
 
 const tlsChild = "TIERCACHE_TEST_TLS"

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"runtime"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -33,6 +35,9 @@ func planOf(client redis.UniversalClient) (plan, error) {
 	switch c := client.(type) {
 	case *redis.Client:
 		p := plan{mode: "single", node: *c.Options()}
+		if own(p.node.Dialer) {
+			p.node.Dialer = nil
+		}
 		if p.node.Addr == "FailoverClient" { // what redis.NewFailoverClient names it
 			p.mode = "sentinel"
 		}
@@ -45,6 +50,15 @@ func planOf(client redis.UniversalClient) (plan, error) {
 	default:
 		return plan{}, fmt.Errorf("%T is not supported; give a *redis.Client or a *redis.ClusterClient", client)
 	}
+}
+
+// own tells the dialer that redis.NewClient makes for who gives it none: it knows
+// the timeout of that client, and over TLS no context. There is no other way to
+// tell it than by its name; were that to change, Close would wait for the user's
+// DialTimeout.
+func own(dial func(context.Context, string, string) (net.Conn, error)) bool {
+	f := runtime.FuncForPC(reflect.ValueOf(dial).Pointer())
+	return f != nil && strings.HasPrefix(f.Name(), "github.com/redis/go-redis/v9.(*Options).init.")
 }
 
 // nodeOptions are a cluster's options that concern one connection.

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -156,7 +157,7 @@ func ask(ctx context.Context, cn pipeliner, prefix, key string, first bool) (is 
 	var now *redis.TimeCmd
 	var listening *redis.MapStringIntCmd
 	var reads, needed []redis.Cmder
-	_, err = cn.Pipelined(ctx, func(p redis.Pipeliner) error {
+	sent, err := cn.Pipelined(ctx, func(p redis.Pipeliner) error {
 		server, replication, now = p.Info(ctx, "server"), p.Info(ctx, "replication"), p.Time(ctx)
 		listening = coherence.Peers(ctx, p, prefix)
 		reads = append(reads, server, replication, now)
@@ -173,8 +174,15 @@ func ask(ctx context.Context, cn pipeliner, prefix, key string, first bool) (is 
 		}
 		return nil
 	})
-	if n := newsOf(ctx, err); n != answered && n != full {
-		return is, at, 0, err
+	if err != nil {
+		if n := newsOf(ctx, err); n != answered && n != full {
+			return is, at, 0, err
+		}
+		// No command has this answer: it is that to the handshake, whose SELECT or
+		// CLIENT SETNAME was refused, and nothing was sent.
+		if !slices.ContainsFunc(sent, func(c redis.Cmder) bool { return c.Err() != nil }) {
+			return is, at, 0, errUnusable{err}
+		}
 	}
 	for _, cmd := range reads {
 		if err := cmd.Err(); newsOf(ctx, err) == full {
