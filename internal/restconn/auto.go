@@ -61,11 +61,14 @@ func (d *Dialer) dialEither(ctx context.Context) (net.Conn, error) {
 		d.choose(TCP, nil)
 		return c, nil
 	}
-	if refused := d.pingREST(ctx); refused != nil {
+	over := newConn(d)
+	if refused := over.ping(ctx); refused != nil {
+		over.fail(refused) // what was being connected is kept for the next dial
+		_ = over.Close()
 		return nil, fmt.Errorf("neither TLS (%w) nor REST (%w)", err, refused)
 	}
 	d.choose(REST, err)
-	return newConn(d), nil
+	return over, nil
 }
 
 func (c *choice) forget(t Transport) {
@@ -146,19 +149,14 @@ func readLine(c io.Reader) (string, error) {
 	return strings.TrimSuffix(line.String(), "\r"), nil
 }
 
-// pingREST asks the API whether it lets us in.
-func (d *Dialer) pingREST(ctx context.Context) error {
-	c := newConn(d)
+// ping asks the API whether it lets us in.
+func (c *conn) ping(ctx context.Context) error {
 	out, err := c.post(ctx, "/pipeline", []command{{[]byte("PING")}}, nil)
 	if err != nil {
-		c.fail(err)
-	}
-	_ = c.Close()
-	switch {
-	case err != nil:
 		return err
-	case out[0] == '-' && shutOut(string(out[1:])):
-		return errors.New(strings.TrimSpace(string(out[1:])))
+	}
+	if text := string(out[1:]); out[0] == '-' && shutOut(text) {
+		return errors.New(strings.TrimSpace(text))
 	}
 	return nil // whatever it says, a quota used up included: it is there
 }
