@@ -78,9 +78,14 @@ func TestRedisDownAtOpenIsNoErrorAndIsUsedWhenItComes(t *testing.T) {
 	assert.False(t, tiers.Health().Connected)
 	s.Restart()
 	eventuallyConnected(t, tiers)
-	_, err := cache.GetOrLoad(bg, "new", value(7))
-	require.NoError(t, err)
-	assert.EqualValues(t, 1, s.Client().Exists(bg, "t:new").Val())
+	n := 0
+	soon(t, "what is loaded is stored", func() bool { // its budgets are small, a busy machine may need more
+		n++
+		key := "new" + strconv.Itoa(n)
+		_, err := cache.GetOrLoad(bg, key, value(7))
+		require.NoError(t, err)
+		return s.Client().Exists(bg, "t:"+key).Val() == 1
+	})
 	assert.NotEmpty(t, tiers.Health().Masters[0].Stamp)
 	assert.Positive(t, tiers.Health().Ping)
 }

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func environment(t *testing.T, redis string) {
 	t.Helper()
 	for _, name := range []string{"REDIS_HOST", "REDIS_PORT", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_DB", "REDIS_TLS",
-		"UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"} {
+		"UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "UPSTASH_TRANSPORT"} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("REDIS_URL", redis)

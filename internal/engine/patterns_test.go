@@ -147,10 +147,11 @@ func TestAPassThatTheEndOfTheEngineCutsShortForgetsNothing(t *testing.T) {
 	t.Parallel()
 	e, c := engineWith(t, 1<<20)
 	inMemory(t, c, "mine:1", e.sample(memory.Hash("mine:1"), "mine:1"))
+	e.cancel()
+	e.wg.Wait() // for the passes that the engine makes itself
 	for i := range meetAfter {
 		e.patterns.issue("other:" + strconv.Itoa(i))
 	}
-	e.cancel()
 	e.meetPatterns()
 	assert.Zero(t, e.patterns.met)
 	assert.Len(t, e.patterns.table.Load().list, meetAfter)

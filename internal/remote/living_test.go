@@ -3,9 +3,9 @@ package remote
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
-	"strings"
 	"testing"
 	"time"
 
@@ -78,7 +78,10 @@ func TestWhileAMasterIsDeadAPatternIsDoneAtTheOthersOnceInEachLife(t *testing.T)
 	was := r.Identity(first)
 	c.Nodes()[0].Kill()
 	c.Nodes()[0].Restart()
-	soon(t, "another life", func() bool { id := r.Identity(first); return id != was && id != "" && r.Usable(strings.TrimPrefix(first, "p:")) })
+	soon(t, "another life", func() bool {
+		id := r.Identity(first)
+		return id != was && id != "" && r.Usable(strings.TrimPrefix(first, "p:"))
+	})
 	assert.False(t, done[r.Identity(first)], "what it stored in the last one was not there to be removed")
 	assert.True(t, done[r.Identity(third)])
 

@@ -300,7 +300,7 @@ func TestAQuotaThatRefusesReadsOpensTheCircuitUntilItIsRaised(t *testing.T) {
 	const quota = "ERR max requests limit exceeded. Limit: 500000, Usage: 500000."
 	for name, refused := range map[string]func(cmd string) bool{
 		"everything":       func(string) bool { return true },
-		"all but who asks": func(cmd string) bool { return cmd == "GET" || strings.HasPrefix(cmd, "EVAL") },
+		"all but who asks": func(cmd string) bool { return strings.HasPrefix(cmd, "GET") || strings.HasPrefix(cmd, "EVAL") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

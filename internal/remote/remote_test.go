@@ -158,13 +158,13 @@ func TestFillReleaseAndRenewNeedTheirLease(t *testing.T) {
 	})
 }
 
-func TestGetTellsNothingFromNotAString(t *testing.T) {
+func TestGetTellsNothingFromWhatIsNotAString(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, r *Remote, c *redis.Client) {
 		require.NoError(t, c.Set(bg, "empty", "", 0).Err())
 		require.NoError(t, c.HSet(bg, "hash", "a", 1).Err())
 		require.NoError(t, c.Set(bg, "text", "x", 0).Err())
-		for key, want := range map[string][]byte{"absent": nil, "empty": {}, "hash": {}, "text": []byte("x")} {
+		for key, want := range map[string][]byte{"absent": nil, "empty": nil, "hash": {}, "text": []byte("x")} {
 			reply, err := r.Get(bg, key)
 			require.NoError(t, err)
 			assert.Equal(t, want, reply.Raw, key)

@@ -144,14 +144,14 @@ func TestTheHeadOfAValueIsWhereScriptsLookForIt(t *testing.T) {
 	lease, payload := head("L", "a"), "\xff\x00\xfe\r\n日本\uEF80\x80"
 	value := head("V", "a") + strings.Repeat("b", 49) + payload
 
-	require.EqualValues(t, 1, acquire.Run(bg, c, []string{"k"}, lease, 60000, "").Val())
+	require.EqualValues(t, 1, acquire.Run(bg, c, []string{"k"}, lease, 60000, "", 1_000_000).Val())
 	require.EqualValues(t, 1, renew.Run(bg, c, []string{"k"}, lease, 60000).Val())
 	require.EqualValues(t, 0, fill.Run(bg, c, []string{"k"}, head("L", "x"), value, 60000).Val(), "another's lease")
 	require.EqualValues(t, 1, fill.Run(bg, c, []string{"k"}, lease, value, 60000).Val())
 	assert.Equal(t, value, c.Get(bg, "k").Val())
 	assert.Equal(t, value[:48], c.GetRange(bg, "k", 0, 47).Val())
 	assert.Equal(t, value[:48], direct.GetRange(bg, "k", 0, 47).Val())
-	assert.Equal(t, value, acquire.Run(bg, c, []string{"k"}, lease, 60000, "").Val(), "a value is no lease")
+	assert.Equal(t, value, acquire.Run(bg, c, []string{"k"}, lease, 60000, "", 1_000_000).Val(), "a value is no lease")
 
 	require.EqualValues(t, 1, expire.Run(bg, c, []string{"k"}, strings.Repeat("n", 22)).Val())
 	stale := head("O", "n") + value[48:]
