@@ -6,8 +6,8 @@ import (
 	"github.com/tiercache/tiercache/internal/engine"
 )
 
-// CacheStats are one cache's counts since it was made. One Get or GetOrLoad is
-// one operation, and a hit or a miss:
+// CacheStats are one cache's counts since it was made. One Get, GetOrLoad, Lookup or
+// Refresh is one operation, and a hit or a miss:
 //
 //	Operations = Hits + Misses
 //	Hits       = MemoryHits + RedisHits
@@ -33,7 +33,7 @@ type CacheStats struct {
 
 	FillsRefused int64 // loaded, and not stored: invalidated meanwhile
 	Rejected     int64 // found in Redis and not believed: foreign, damaged, undecodable
-	TooLarge     int64 // loaded or set, and longer than Config.LargestValue: not stored
+	TooLarge     int64 // longer than Config.LargestValue, or under a key of more than 64 KiB: not stored
 	Errors       int64 // failed operations of Redis or of the codec
 	Dropped      int64 // refreshes not begun, and leases left to run out, because too much waited to be done
 

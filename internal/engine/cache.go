@@ -149,10 +149,15 @@ func (c *Cache) Hit(key string, loads bool) (f Found) {
 		return f
 	}
 	if at >= it.Meta.early {
-		if f.Stale = at >= it.Meta.fresh; f.Stale && (!loads || at >= it.Meta.retry.Load()) {
+		switch {
+		case at < it.Meta.fresh:
+			if loads && c.renews(it, at) {
+				f.early = it
+			}
+		case !loads || at >= it.Meta.retry.Load(), at < it.Meta.expires && c.useRedis(key):
 			return Found{}
-		} else if !f.Stale && loads && c.renews(it, at) {
-			f.early = it
+		default:
+			f.Stale = at >= it.Meta.expires
 		}
 	}
 	c.counts.hit(l)
@@ -266,11 +271,11 @@ func (c *Cache) item(hash uint64, key string, l loaded, life time.Duration, v va
 		owner: c, value: l.value, absent: l.absent, gens: gens, ear: v.ear, epoch: v.epoch,
 		created: from - int64(l.age), took: l.took,
 	}}
-	it.Meta.fresh = later(from, life)
-	it.Meta.early = it.Meta.fresh - int64(earliest(l.took, life))
+	it.Meta.fresh, it.Meta.expires = later(from, life), later(from, l.ttl)
+	it.Meta.early = it.Meta.fresh - int64(c.earliest(l.took))
 	it.Deadline = it.Meta.fresh
-	if !l.absent {
-		it.Deadline = later(it.Meta.fresh, c.spec.StaleFor)
+	if !l.absent && c.spec.StaleFor > 0 {
+		it.Deadline = later(it.Meta.expires, c.spec.StaleFor)
 	}
 	it.Meta.seq.Store(v.seq)
 	return it

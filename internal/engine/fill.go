@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"time"
@@ -23,6 +24,7 @@ type hold struct {
 	stands []byte
 	head   envelope.Head
 	old    *outcome // what may be served until it is replaced; nil: there is a lease
+	lasts  int64    // until when that stands by itself
 }
 
 // underLease is a hold by a lease, whose token the value keeps.
@@ -31,7 +33,7 @@ func underLease(key string, hash uint64, rkey string, lease []byte, v validity) 
 	if !ok {
 		panic("bug: engine: a lease that does not open")
 	}
-	return hold{key: key, hash: hash, rkey: rkey, v: v, stands: lease, head: head}
+	return hold{key: key, hash: hash, rkey: rkey, v: v, stands: lease, head: head, lasts: now() + int64(leaseTime)}
 }
 
 // over is a hold by the value that stands. What replaces it has another token:
@@ -47,7 +49,11 @@ func (c *Cache) over(hash uint64, key string, old *outcome, v validity) hold {
 	if ablate.Out(ablate.RefreshFence) {
 		stands = stands[:1]
 	}
-	return hold{key: key, hash: hash, rkey: c.eng.prefix + key, v: v, stands: stands, head: head, old: old}
+	lasts := later(old.readAt, old.fresh)
+	if !old.absent && c.spec.StaleFor > 0 {
+		lasts = later(lasts, c.spec.StaleFor)
+	}
+	return hold{key: key, hash: hash, rkey: c.eng.prefix + key, v: v, stands: stands, head: head, old: old, lasts: lasts}
 }
 
 // loaded is a value made ready to be stored.
@@ -65,17 +71,18 @@ type loaded struct {
 
 // holdAlso takes holds of further keys of the value: a lease each, tried once, as
 // waiting for them could deadlock with a load that holds them and asks for ours
-// (model also, -DWAIT_ALL); or what stands there, if first is one over a value too.
+// (model also, -DWAIT_ALL); or what stands there, if what the first key has is replaced too.
 // What is another's is left alone.
-func (c *Cache) holdAlso(ctx context.Context, first hold, also []string) []hold {
+func (c *Cache) holdAlso(ctx context.Context, first hold, call Call) []hold {
 	holds := []hold{first}
-	for _, k := range others(first.key, also) {
+	over := first.old != nil || call.Load
+	for _, k := range others(first.key, call.Also) {
 		hash := memory.Hash(k)
 		v := c.sample(hash, k)
 		if !c.eng.useRedis(k) {
 			continue
 		}
-		if h, ok := c.holdOne(ctx, k, hash, v, first.old != nil); ok {
+		if h, ok := c.holdOne(ctx, k, hash, v, over); ok {
 			holds = append(holds, h)
 		}
 	}
@@ -96,6 +103,8 @@ func (c *Cache) holdOne(ctx context.Context, key string, hash uint64, v validity
 			return c.over(hash, key, out, v), true
 		case stale:
 			return c.over(hash, key, out.fallback, v), true
+		case outlived:
+			return c.over(hash, key, out.outlived, v), true
 		}
 	}
 	stamp, err := c.eng.remote.Stamp(ctx, rkey)
@@ -159,7 +168,7 @@ func (c *Cache) fill(ctx context.Context, h hold, l loaded, gens []*gen) (bool, 
 		life = time.Duration(later(int64(l.ttl), c.spec.StaleFor))
 	}
 	ctx = context.WithoutCancel(ctx)
-	if l.same && h.old != nil {
+	if l.same && h.old != nil && !h.old.absent && bytes.Equal(h.old.payload, l.payload) {
 		if front, ok := envelope.Renew(h.rkey, h.old.raw, head, body); ok {
 			return c.eng.remote.Extend(ctx, h.rkey, h.stands, front, life)
 		}
@@ -188,25 +197,48 @@ func (c *Cache) release(ctx context.Context, holds []hold) (stood bool) {
 
 // giveUp ends holds whose load has failed: what is old stays, and rests.
 func (c *Cache) giveUp(ctx context.Context, holds []hold, rest time.Duration) {
-	for _, h := range holds {
-		if h.old == nil {
-			c.release(ctx, []hold{h})
-		} else if err := c.eng.remote.EndTurn(context.WithoutCancel(ctx), h.rkey, rest); err != nil {
-			c.counts.errors.Add(1)
-		}
-	}
-}
-
-// keepHolding makes leases and turns last while a load runs.
-func (c *Cache) keepHolding(ctx context.Context, holds []hold) {
 	var wg sync.WaitGroup
 	for _, h := range holds {
 		wg.Go(func() {
-			var err error
 			if h.old == nil {
-				_, err = c.eng.remote.Renew(ctx, h.rkey, h.stands, leaseTime)
-			} else {
+				c.release(ctx, []hold{h})
+			} else if err := c.eng.remote.EndTurn(context.WithoutCancel(ctx), h.rkey, rest); err != nil {
+				c.counts.errors.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// keepMargin is how long before a value ends in Redis its refresh makes it last.
+const keepMargin = 50 * time.Millisecond
+
+// nextKeep is how long it may take until keepHolding is due.
+func nextKeep(holds []hold) time.Duration {
+	next := leaseTime / 3
+	for _, h := range holds {
+		next = min(next, time.Duration(h.lasts-now())-keepMargin)
+	}
+	return max(0, next)
+}
+
+// keepHolding makes leases and turns last while a load runs, and what is to be
+// replaced, so that it is still there to be written over: whoever reads it then
+// waits, and does not load too (verdict outlived).
+func (c *Cache) keepHolding(ctx context.Context, holds []hold) {
+	var wg sync.WaitGroup
+	for i := range holds {
+		wg.Go(func() {
+			h := &holds[i]
+			var err error
+			if h.old != nil {
 				err = c.eng.remote.KeepTurn(ctx, h.rkey, leaseTime)
+			}
+			if at := now(); err == nil && (h.old == nil || h.lasts-at < int64(leaseTime/3+keepMargin)) {
+				_, err = c.eng.remote.Renew(ctx, h.rkey, h.stands, leaseTime)
+				h.lasts = at + int64(leaseTime) // or somebody has taken it away
+			} else if err != nil {
+				h.lasts = max(h.lasts, at+int64(leaseTime)/2) // not at once again
 			}
 			if err != nil && ctx.Err() == nil {
 				c.counts.errors.Add(1)

@@ -25,7 +25,7 @@ const (
 // acquire checks that it is still so.
 func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string, load Loader, call Call, seen, fallback *outcome) {
 	e := c.eng
-	if resting(fallback) {
+	if resting(fallback) && !call.Load && !call.Fresh {
 		out.err = errRecent
 		return
 	}
@@ -77,7 +77,7 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 				return
 			case standing.Absent():
 				first := underLease(key, hash, rkey, lease, out.v)
-				c.loadHeld(ctx, out, c.holdAlso(ctx, first, call.Also), load, call, nil)
+				c.loadHeld(ctx, out, c.holdAlso(ctx, first, call), load, call, nil)
 				return
 			}
 			reply = standing
@@ -92,13 +92,18 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 			if old == nil {
 				old = seen.fallback
 			}
-			if c.takeTurn(ctx, out, rkey, call.Load || now() > giveUp) {
+			mine, rest := c.takeTurn(ctx, rkey, call.Load || now() > giveUp)
+			if mine {
 				c.loadOver(ctx, out, hash, key, load, call, old)
 				return
-			} else if out.err != nil {
-				c.tired(hash, key, old, leastRest)
+			} else if rest > 0 {
+				c.tired(hash, key, old, rest)
+				out.err = errRecent
 				return
 			}
+		case v == outlived && !c.taken(ctx, rkey, now() > giveUp):
+			v = refused
+			continue
 		case v == usable && call.Load:
 			is := *out
 			*out = outcome{v: is.v, readAt: is.readAt}
@@ -153,6 +158,7 @@ const (
 	marked   // somebody changes the source
 	refused  // bytes that this cache does not believe, or not any more
 	stale    // past its TTL, and may be served if a load fails
+	outlived // past its TTL, and may not: it stands for a refresh that is late
 	unjudged // the generations of its tags could not be read
 )
 
@@ -208,7 +214,8 @@ func (c *Cache) judge(ctx context.Context, out *outcome, key string, reply remot
 		fresh = min(fresh, 0)
 	}
 	past := fresh <= 0
-	if past && (h.Kind == envelope.Absent || fresh+c.spec.StaleFor <= 0 || c.spec.StaleFor == 0) {
+	mayServe := h.Kind == envelope.Value && c.spec.StaleFor > 0 && fresh+c.spec.StaleFor > 0
+	if b.Expired && !mayServe {
 		return refused
 	}
 	switch ok, err := c.judgeTags(ctx, out, key, b.Tags); {
@@ -229,9 +236,13 @@ func (c *Cache) judge(ctx context.Context, out *outcome, key string, reply remot
 		c.counts.rejected.Add(1)
 		return refused
 	}
-	if past {
+	switch {
+	case past && mayServe:
 		out.fallback = &is
 		return stale
+	case past:
+		out.outlived = &is
+		return outlived
 	}
 	is.reply, is.verdict = out.reply, out.verdict
 	*out = is
@@ -300,11 +311,13 @@ func (c *Cache) keepRead(out *outcome, hash uint64, key, rkey string) {
 
 // remember is keepRead; what is past its TTL is served without a load for so long.
 func (c *Cache) remember(hash uint64, key string, out *outcome, retry time.Duration) {
-	life := c.memoryLife(out.fresh)
+	since := time.Duration(now() - out.readAt) // a load may lie between
+	ttl := out.fresh - since
+	life := c.memoryLife(ttl)
 	if life <= 0 && retry <= 0 {
 		return
 	}
-	l := loaded{value: out.value, absent: out.absent, age: out.age, took: out.took}
+	l := loaded{value: out.value, absent: out.absent, ttl: ttl, age: out.age + since, took: out.took}
 	if err := flight.Recovering(func() error { l.size = c.size(out.value, out.absent, len(out.payload)); return nil }); err != nil {
 		c.counts.errors.Add(1) // Options.Cost panicked: returned, not kept
 		return

@@ -24,7 +24,7 @@ func (c *Cache) loadAlone(ctx context.Context, out *outcome, hash uint64, key st
 	out.standing = out.err == nil || out.absent
 	out.tags = c.allTags(key, call.Tags, l.names)
 	if !ok {
-		c.unstored(out, hash, key, old)
+		c.unstored(ctx, out, hash, key, old)
 		return
 	}
 	for _, h := range holds {
@@ -60,7 +60,7 @@ func (c *Cache) loadHere(ctx context.Context, out *outcome, hash uint64, key str
 	out.standing = out.err == nil || out.absent
 	out.tags = c.allTags(key, call.Tags, l.names)
 	if !ok {
-		c.unstored(out, hash, key, old)
+		c.unstored(ctx, out, hash, key, old)
 		return
 	}
 	if err := c.obtainAfter(ctx, &b, l); err != nil {
@@ -105,9 +105,9 @@ func (c *Cache) loadUnstored(ctx context.Context, out *outcome, key string, load
 
 // unstored makes memory serve old for a while, if the load that was to replace it has
 // failed; else old is not the answer any more.
-func (c *Cache) unstored(out *outcome, hash uint64, key string, old *outcome) {
+func (c *Cache) unstored(ctx context.Context, out *outcome, hash uint64, key string, old *outcome) {
 	if out.err != nil && !out.absent {
-		c.tired(hash, key, old, c.rest())
+		c.tired(hash, key, old, c.rest(ctx, out))
 	} else if old != nil {
 		c.eng.discard(hash, key)
 	}
@@ -132,11 +132,11 @@ func (c *Cache) loadHeld(ctx context.Context, out *outcome, holds []hold, load L
 		}
 		return
 	}
-	l, ok := c.run(ctx, out, first.key, load, call, old, func() { c.keepHolding(ctx, holds) })
+	l, ok := c.run(ctx, out, first.key, load, call, old, holds)
 	out.tags = c.allTags(first.key, call.Tags, l.names)
 	if out.err != nil && !out.absent {
-		c.giveUp(ctx, holds, c.rest())
-		c.unstored(out, first.hash, first.key, old)
+		c.giveUp(ctx, holds, c.rest(ctx, out))
+		c.unstored(ctx, out, first.hash, first.key, old)
 		return
 	}
 	if ok && l.ttl > 0 {
@@ -153,7 +153,7 @@ func (c *Cache) loadHeld(ctx context.Context, out *outcome, holds []hold, load L
 		}
 		out.gens = b.of(0)
 		out.standing = c.release(ctx, holds) && err == nil
-		c.unstored(out, first.hash, first.key, old)
+		c.unstored(ctx, out, first.hash, first.key, old)
 		c.endTurns(holds)
 		return
 	}
@@ -163,6 +163,7 @@ func (c *Cache) loadHeld(ctx context.Context, out *outcome, holds []hold, load L
 			out.gens, out.standing = gens, standing
 		}
 		if err != nil { // nobody waits for more than one budget
+			c.endTurns(holds[:i])
 			c.drop(holds[i:])
 			return
 		}
@@ -214,10 +215,10 @@ func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l loaded, gen
 }
 
 // run calls the loader on a goroutine of its own, so that one which ignores its
-// context holds nobody up, and prepares what it gave. tick is called while it
-// runs, often enough to keep leases alive. The loader is shown old, if there is one. False: out has the error, or the
-// value cannot be stored.
-func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, call Call, old *outcome, tick func()) (loaded, bool) {
+// context holds nobody up, and prepares what it gave. While it runs, holds are kept.
+// The loader is shown old, if there is one. False: out has the error, or the value
+// cannot be stored.
+func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, call Call, old *outcome, holds []hold) (loaded, bool) {
 	if cause := context.Cause(ctx); cause != nil {
 		out.err = cause
 		return loaded{}, false
@@ -228,9 +229,7 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 
 	lctx, cancel := context.WithTimeout(ctx, c.spec.LoadTimeout)
 	defer cancel()
-	if old != nil {
-		lctx = context.WithValue(lctx, previousKey{}, old)
-	}
+	lctx = context.WithValue(lctx, previousKey{}, old) // nil too: a load within a load has its own
 	type result struct {
 		loaded
 		err, encode error
@@ -244,12 +243,12 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 		var r result
 		r.value, r.err = load(lctx)
 		r.took = time.Duration(now() - began)
-		if old != nil && errors.Is(r.err, errs.ErrNotModified) {
+		if old != nil && !old.absent && errors.Is(r.err, errs.ErrNotModified) {
 			c.counts.unmodified.Add(1)
-			r.value, r.absent, r.err = old.value, old.absent, nil
+			r.value, r.err = old.value, nil
 			r.same, r.payload = true, old.payload
 		}
-		if r.absent = r.err != nil && c.isAbsent(r.err) || r.absent; r.absent {
+		if r.absent = r.err != nil && c.isAbsent(r.err); r.absent {
 			r.ttl = c.jittered(max(0, c.spec.NegativeTTL))
 			return r, nil
 		} else if r.err != nil {
@@ -267,17 +266,19 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 	})
 
 	var ticks <-chan time.Time
-	if tick != nil {
-		t := time.NewTicker(leaseTime / 3)
-		defer t.Stop()
-		ticks = t.C
+	var timer *time.Timer
+	if len(holds) > 0 {
+		timer = time.NewTimer(nextKeep(holds))
+		defer timer.Stop()
+		ticks = timer.C
 	}
 	for waiting := true; waiting; {
 		select {
 		case r = <-got:
 			waiting = false
 		case <-ticks:
-			tick()
+			c.keepHolding(ctx, holds)
+			timer.Reset(nextKeep(holds))
 		case <-lctx.Done():
 			r.err = lctx.Err()
 			waiting = false

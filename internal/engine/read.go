@@ -21,6 +21,7 @@ type outcome struct {
 
 	stale    bool     // past its TTL
 	fallback *outcome // what may be served if a load fails, or takes too long
+	outlived *outcome // what stands in Redis, and may not
 
 	// Of a value from Redis: for how long it is fresh, how old it is, how long its
 	// load took, and how it stands there.
@@ -144,9 +145,10 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 			}
 			seen = out
 		}
-		var fallback *outcome
-		if !call.Load {
-			fallback = c.fallback(seen, hash, key)
+		old := c.fallback(seen, hash, key, call.Load || load == nil)
+		fallback := old
+		if call.Load {
+			fallback = nil
 		}
 		if load == nil {
 			if fallback != nil {
@@ -155,7 +157,7 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 			return seen, nil
 		}
 		out, led, err := c.loads[at].Do(ctx, key, soft.patience(fallback), func(ctx context.Context, out *outcome) {
-			c.lead(ctx, out, hash, key, load, call, seen, fallback)
+			c.lead(ctx, out, hash, key, load, call, seen, old)
 		})
 		if !led {
 			join()

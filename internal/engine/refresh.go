@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -25,8 +26,8 @@ const (
 )
 
 // earliest is how long before its expiry a value may be refreshed.
-func earliest(took, life time.Duration) time.Duration {
-	return windows * (max(0, took) + max(0, min(refreshMargin, life/100)))
+func (c *Cache) earliest(took time.Duration) time.Duration {
+	return windows * (max(0, took) + min(refreshMargin, c.spec.TTL/100))
 }
 
 // renews draws whether the reader of an item at that time is the one to refresh it:
@@ -40,7 +41,8 @@ func (c *Cache) renews(it *item, at int64) bool {
 	if load*rand.ExpFloat64() < float64(m.fresh-at) {
 		return false
 	}
-	return !m.renewing.Load() && m.renewing.CompareAndSwap(false, true)
+	not := m.renewal.Load()
+	return not <= at && m.renewal.CompareAndSwap(not, math.MaxInt64)
 }
 
 // Refresh loads what f found anew, in the background.
@@ -48,17 +50,30 @@ func (c *Cache) Refresh(ctx context.Context, key string, load Loader, call Call,
 	if ctx == nil {
 		return
 	}
+	again := func(after time.Duration) { f.early.Meta.renewal.Store(now() + int64(after)) }
 	if c.eng.refreshes.Add(1) > mostRefreshes {
 		c.eng.refreshes.Add(-1)
 		c.counts.dropped.Add(1)
+		again(refreshMargin)
 		return
 	}
 	hash := memory.Hash(key)
 	if !c.loads[hash%groups].Start(ctx, key, func(ctx context.Context, out *outcome) {
 		defer c.eng.refreshes.Add(-1)
 		c.refresh(ctx, out, hash, key, load, call, f.early)
+		if out.loadBegan != 0 {
+			c.counts.refreshes.Add(1)
+		}
+		// Whatever replaced the item has a time of its own.
+		switch out.err {
+		case nil, errAgain:
+			again(refreshMargin)
+		default:
+			again(leastRest)
+		}
 	}) {
 		c.eng.refreshes.Add(-1) // it is being loaded
+		again(refreshMargin)
 	}
 }
 
@@ -68,7 +83,6 @@ func (c *Cache) refresh(ctx context.Context, out *outcome, hash uint64, key stri
 	out.v, out.readAt = c.sample(hash, key), now()
 	old := c.kept(it, out.readAt)
 	if !c.useRedis(key) || c.spec.MemoryOnly {
-		c.counts.refreshes.Add(1)
 		if c.useRedis(key) {
 			c.loadHere(ctx, out, hash, key, load, call, old)
 		} else {
@@ -89,7 +103,7 @@ func (c *Cache) refresh(ctx context.Context, out *outcome, hash uint64, key stri
 	switch c.judge(ctx, out, key, reply) {
 	case usable:
 		// Another has loaded it, or only memory's own time for it is over.
-		if out.token != it.Meta.token || out.fresh > earliest(out.took, out.fresh) {
+		if out.token != it.Meta.token || out.fresh > time.Duration(it.Meta.fresh-it.Meta.early) {
 			c.keepRead(out, hash, key, rkey)
 			return
 		}
@@ -98,40 +112,52 @@ func (c *Cache) refresh(ctx context.Context, out *outcome, hash uint64, key stri
 		*out = outcome{v: old.v, readAt: old.readAt}
 	case stale:
 		old, out.fallback = out.fallback, nil
+	case outlived:
+		old, out.outlived = out.outlived, nil
 	default:
 		out.err = errAgain // the next reader loads it, if there is one
 		return
 	}
-	if !c.takeTurn(ctx, out, rkey, false) {
+	if mine, _ := c.takeTurn(ctx, rkey, false); !mine {
 		out.err = errAgain
 		return
 	}
-	c.counts.refreshes.Add(1)
 	c.loadOver(ctx, out, hash, key, load, call, old)
 }
 
 // takeTurn tells whether this process is to load in the place of what stands under
-// rkey. False with errRecent in out: somebody's load failed lately; else somebody
-// loads. Whoever waited long enough does not ask.
-func (c *Cache) takeTurn(ctx context.Context, out *outcome, rkey string, waited bool) bool {
-	if waited {
-		return true
+// rkey. If not, somebody else does, or somebody's load has failed and for so long none
+// is tried. Whoever waited long enough does not ask.
+func (c *Cache) takeTurn(ctx context.Context, rkey string, waited bool) (mine bool, rest time.Duration) {
+	if waited || !c.eng.remote.Writable(rkey) {
+		return true, 0
 	}
-	turn, _, err := c.eng.remote.TakeTurn(ctx, rkey, leaseTime)
-	switch {
-	case err != nil: // it decides nothing
+	turn, rest, err := c.eng.remote.TakeTurn(ctx, rkey, leaseTime)
+	if err != nil { // it decides nothing
 		c.counts.errors.Add(1)
-	case turn == remote.Resting:
-		out.err = errRecent
-		return false
-	case turn == remote.Taken:
+	}
+	return err != nil || turn == remote.Mine, rest
+}
+
+// taken tells whether somebody refreshes what stands under rkey.
+func (c *Cache) taken(ctx context.Context, rkey string, waited bool) bool {
+	if waited {
 		return false
 	}
-	return true
+	taken, err := c.eng.remote.TurnTaken(ctx, rkey)
+	if err != nil {
+		c.counts.errors.Add(1)
+	}
+	return taken
 }
 
 // loadOver loads in the place of old, which stands in Redis.
 func (c *Cache) loadOver(ctx context.Context, out *outcome, hash uint64, key string, load Loader, call Call, old *outcome) {
 	first := c.over(hash, key, old, out.v)
-	c.loadHeld(ctx, out, c.holdAlso(ctx, first, call.Also), load, call, old)
+	if call.Load { // whoever has the turn: others need not load beside this
+		if err := c.eng.remote.KeepTurn(ctx, first.rkey, leaseTime); err != nil {
+			c.counts.errors.Add(1)
+		}
+	}
+	c.loadHeld(ctx, out, c.holdAlso(ctx, first, call), load, call, old)
 }

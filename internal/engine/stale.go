@@ -21,14 +21,14 @@ var (
 	errAgain = errors.New("engine: nothing was loaded")
 )
 
-// fallback is what this call may serve in place of a load: what Redis has, or if
-// that could not be asked, memory.
-func (c *Cache) fallback(seen *outcome, hash uint64, key string) *outcome {
+// fallback is what this call may serve in place of a load, or look at: what Redis
+// has, or if that could not be asked, memory.
+func (c *Cache) fallback(seen *outcome, hash uint64, key string, look bool) *outcome {
 	if seen.fallback != nil {
 		return seen.fallback
 	}
 	asked := seen.verdict != unasked && seen.verdict != unjudged
-	if asked || c.spec.StaleFor <= 0 {
+	if asked || c.spec.StaleFor <= 0 && !look {
 		return nil
 	}
 	if it, at := c.peek(hash, key, draw()); it != nil && !it.Meta.absent {
@@ -41,7 +41,7 @@ func (c *Cache) fallback(seen *outcome, hash uint64, key string) *outcome {
 func (c *Cache) kept(it *item, at int64) *outcome {
 	m := &it.Meta
 	return &outcome{
-		value: m.value, absent: m.absent, source: fromMemory, standing: true, stale: at >= m.fresh,
+		value: m.value, absent: m.absent, source: fromMemory, standing: true, stale: at >= m.expires,
 		age: time.Duration(at - m.created), took: m.took, token: m.token, gens: m.gens, it: it,
 	}
 }
@@ -51,21 +51,37 @@ func (c *Cache) instead(out, fallback *outcome) *outcome {
 	switch {
 	case fallback == nil || out.err == nil || out.absent || out.err == errs.ErrClosed:
 		return out
-	case out.err == errRecent || c.spec.ServeStale == nil:
+	case out.err == errRecent:
 		return fallback
 	}
-	serve := false
-	if err := flight.Recovering(func() error { serve = c.spec.ServeStale(out.err); return nil }); err != nil {
+	switch serve, err := c.servesStale(out.err); {
+	case err != nil:
 		return &outcome{err: err, source: fromLoader}
-	}
-	if serve {
+	case serve:
 		return fallback
 	}
 	return out
 }
 
-// rest is how long the key of a load that failed is served stale before the next.
-func (c *Cache) rest() time.Duration {
+// servesStale tells whether something stale may be served in place of that error.
+func (c *Cache) servesStale(failure error) (serve bool, err error) {
+	if c.spec.ServeStale == nil {
+		return true, nil
+	}
+	err = flight.Recovering(func() error { serve = c.spec.ServeStale(failure); return nil })
+	return serve, err
+}
+
+// rest is how long the key of a load that ended in out is served stale before the
+// next; 0 if that has not failed, or nothing stale may be served for it. Nothing
+// failed either if those who waited have left, or the cache was closed.
+func (c *Cache) rest(ctx context.Context, out *outcome) time.Duration {
+	if out.err == nil || out.absent || ctx.Err() != nil || c.spec.StaleFor <= 0 {
+		return 0
+	}
+	if serve, err := c.servesStale(out.err); err != nil || !serve {
+		return 0
+	}
 	return min(max(c.spec.TTL/10, leastRest), longestRest)
 }
 
@@ -83,7 +99,7 @@ func resting(fallback *outcome) bool {
 // tired makes memory serve the fallback for so long without another load.
 func (c *Cache) tired(hash uint64, key string, fallback *outcome, rest time.Duration) {
 	switch {
-	case fallback == nil:
+	case fallback == nil || rest <= 0:
 	case fallback.it != nil:
 		fallback.it.Meta.retry.Store(now() + int64(rest))
 	default:
@@ -155,7 +171,7 @@ type previousKey struct{}
 // something.
 func Previous(ctx context.Context) (Seen, bool) {
 	old, ok := ctx.Value(previousKey{}).(*outcome)
-	if !ok || old.absent {
+	if !ok || old == nil || old.absent {
 		return Seen{}, false
 	}
 	return Seen{old.value, old.age, old.stale, old.source == fromMemory}, true

@@ -17,14 +17,14 @@ type meta struct {
 	value  any  // nil if absent
 	absent bool // the source has no such thing
 
-	// fresh is when it is past its TTL; stale it may be served until its Deadline.
-	// From early on a reader may have it refreshed, and renewing says that one has.
-	// Until retry it is served stale without another load: the last one has failed.
-	// created is when its load ended, which took that long.
-	fresh, early, created int64
-	took                  time.Duration
-	retry                 atomic.Int64
-	renewing              atomic.Bool
+	// Memory serves it until fresh, at the longest until its TTL expires; stale it may
+	// be served until its Deadline. From early on a reader may have it refreshed, but
+	// not before renewal. Until retry it is served without another load: the last one
+	// has failed. created is when its load ended, which took that long.
+	fresh, expires, early, created int64
+	took                           time.Duration
+	retry                          atomic.Int64
+	renewal                        atomic.Int64
 
 	// seq is the newest pattern sequence that the item is known to have survived.
 	seq atomic.Uint64
@@ -195,7 +195,8 @@ func outdated(it *item) *item {
 	m, at := &it.Meta, now()
 	old := &item{Key: it.Key, Hash: it.Hash, Size: it.Size, Deadline: min(it.Deadline, later(at, m.owner.spec.StaleFor)), Meta: meta{
 		owner: m.owner, value: m.value, gens: m.gens, ear: m.ear, epoch: m.epoch, heard: m.heard, born: m.born,
-		created: m.created, took: m.took, fresh: min(m.fresh, at), early: min(m.fresh, at), token: m.token, own: m.own,
+		created: m.created, took: m.took, fresh: min(m.fresh, at), expires: min(m.expires, at), early: min(m.fresh, at),
+		token: m.token, own: m.own,
 	}}
 	old.Meta.seq.Store(m.seq.Load())
 	return old

@@ -248,7 +248,7 @@ func (r *Remote) Release(ctx context.Context, key string, lease []byte) (ok bool
 	return ok, err
 }
 
-// Renew makes the lease live for life from now; false if it no longer stands.
+// Renew makes the lease, or the value with that head, live for life from now; false if it no longer stands.
 func (r *Remote) Renew(ctx context.Context, key string, lease []byte, ttl time.Duration) (bool, error) {
 	return r.script(ctx, renewScript, key, lease, ttl.Milliseconds())
 }

@@ -59,6 +59,20 @@ func (r *Remote) TakeTurn(ctx context.Context, key string, ttl time.Duration) (t
 	return turn, rest, err
 }
 
+// TurnTaken tells whether somebody has the turn of a key.
+func (r *Remote) TurnTaken(ctx context.Context, key string) (taken bool, err error) {
+	key = r.turnKey(key)
+	err = r.on(ctx, key, r.cfg.Read, func(ctx context.Context, _ *master, l *life) error {
+		is, err := l.rdb.Get(ctx, key).Result()
+		taken = is == turnTaken
+		if err == redis.Nil {
+			err = nil
+		}
+		return err
+	})
+	return taken, err
+}
+
 // KeepTurn makes a turn last for ttl from now.
 func (r *Remote) KeepTurn(ctx context.Context, key string, ttl time.Duration) error {
 	return r.setTurn(ctx, r.turnKey(key), func(*master) string { return turnTaken }, ttl)
