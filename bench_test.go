@@ -120,9 +120,11 @@ func BenchmarkMemoryHit(b *testing.B) {
 // after many patterns and tags were invalidated, beside that of memory alone.
 func BenchmarkMemoryHitHearing(b *testing.B) {
 	load := func(context.Context) (profile, error) { return ann, nil }
+	dying := redistest.Start(b)
 	for name, cfg := range map[string]tiercache.Config{
 		"memory alone": {},
 		"hearing":      {Redis: redistest.Start(b).Client(), Prefix: "t:"},
+		"in an outage": {Redis: dying.Client(), Prefix: "t:", OutageStaleness: time.Hour},
 	} {
 		b.Run(name, func(b *testing.B) {
 			tiers, err := tiercache.Open(cfg)
@@ -147,6 +149,12 @@ func BenchmarkMemoryHitHearing(b *testing.B) {
 					if _, err := cache.GetOrLoad(bg, "user:42", load); err != nil {
 						b.Fatal(err)
 					}
+				}
+			}
+			if name == "in an outage" {
+				dying.Kill()
+				for h := tiers.Health(); h.Connected || h.Masters[0].Fresh; h = tiers.Health() {
+					time.Sleep(10 * time.Millisecond)
 				}
 			}
 			b.ReportAllocs()
