@@ -123,9 +123,9 @@ func TestManyHotKeysNeverMissAtTheirExpiry(t *testing.T) {
 	inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
 		cache := newCache(b.T, tiers, tiercache.Options[int]{TTL: 2 * time.Second, Jitter: -1})
 		var wg sync.WaitGroup
-		for i := range 300 {
+		for i := range 100 { // more than are refreshed at a time
 			wg.Go(func() {
-				for range 1500 {
+				for range 1100 {
 					_, err := cache.GetOrLoad(bg, strconv.Itoa(i), func(context.Context) (int, error) { time.Sleep(50 * time.Millisecond); return 1, nil })
 					assert.NoError(b, err)
 					time.Sleep(2 * time.Millisecond)
@@ -134,14 +134,14 @@ func TestManyHotKeysNeverMissAtTheirExpiry(t *testing.T) {
 		}
 		wg.Wait()
 		s := cache.Stats()
-		assert.LessOrEqual(b, s.Misses, int64(300), fmt.Sprintf("%+v", s))
+		assert.LessOrEqual(b, s.Misses, int64(100), fmt.Sprintf("%+v", s))
 	})
 }
 
 func TestAfterOneFailedRefreshAnotherIsTriedBeforeExpiry(t *testing.T) {
 	t.Parallel()
 	inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
-		cache := newCache(b.T, tiers, tiercache.Options[int]{TTL: time.Minute, Jitter: -1})
+		cache := newCache(b.T, tiers, tiercache.Options[int]{TTL: 20 * time.Second, Jitter: -1})
 		var n atomic.Int64
 		load := func(context.Context) (int, error) {
 			time.Sleep(500 * time.Millisecond)
@@ -151,10 +151,10 @@ func TestAfterOneFailedRefreshAnotherIsTriedBeforeExpiry(t *testing.T) {
 			return 1, nil
 		}
 		began := time.Now()
-		for time.Since(began) < 61*time.Second {
+		for time.Since(began) < 21*time.Second { // so often that the first is tried early enough for a second
 			_, err := cache.GetOrLoad(bg, "k", load)
 			require.NoError(b, err)
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(time.Millisecond)
 		}
 		s := cache.Stats()
 		assert.LessOrEqual(b, s.Misses, int64(1), fmt.Sprintf("%+v", s))

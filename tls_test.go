@@ -156,7 +156,12 @@ func TestTLSThatFailsIsAnOutageWithItsReason(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, v, got)
 			}
-			assert.Contains(t, whyOutOfUse(t, &log), c.reason)
+			why := whyOutOfUse(t, &log)
+			// By TLS 1.3 a client has sent its first command before it is told that its
+			// certificate is refused; writing may fail before the reason is read.
+			if reset := strings.Contains(why, "connection reset") || strings.Contains(why, "broken pipe"); !reset || !c.server.ClientCertificates {
+				assert.Contains(t, why, c.reason)
+			}
 			assert.NotContains(t, log.String(), secret)
 			assert.False(t, tiers.Health().Connected)
 			assert.Equal(t, "connecting", tiers.Health().Masters[0].Hearing)

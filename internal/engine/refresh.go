@@ -68,8 +68,8 @@ func (c *Cache) Refresh(ctx context.Context, key string, load Loader, call Call,
 		switch out.err {
 		case nil, errAgain:
 			again(refreshMargin)
-		default:
-			again(leastRest)
+		default: // there may be no more than the time of a load left
+			again(min(leastRest, max(refreshMargin, f.early.Meta.took)))
 		}
 	}) {
 		c.eng.refreshes.Add(-1) // it is being loaded
