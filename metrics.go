@@ -62,6 +62,8 @@ type Stats struct {
 	MemoryEntries   int64
 	MemoryBytes     int64 // with the overhead of each entry
 	MemoryEvictions int64
+
+	Masters []MasterHealth // as in Health: circuit, next probe, hearing
 }
 
 // Stats of everything since Open.
@@ -79,6 +81,7 @@ func (t *Tiers) Stats() Stats {
 	}
 	s.KeyInvalidations, s.TagInvalidations, s.PatternInvalidations, s.Clears, s.InvalidationErrors = t.eng.Invalidations()
 	s.MemoryEntries, s.MemoryBytes, s.MemoryEvictions = t.eng.Memory()
+	s.Masters = t.Health().Masters
 	return s
 }
 

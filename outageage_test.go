@@ -3,6 +3,7 @@ package tiercache_test
 import (
 	"context"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -253,4 +254,56 @@ func TestTagsAreOfUseInALifeThatIsTrusted(t *testing.T) {
 		require.NoError(t, err)
 		assert.False(t, ok, key)
 	}
+}
+
+// Everybody reads all the time | Redis: hangs, answers again | each key is read from it
+// once, and none is loaded
+func TestAfterAnOutageRedisIsReadOnceForEachKeyAndTheSourceNotAtAll(t *testing.T) {
+	t.Parallel()
+	const keys, readerCount = 200, 5
+	s := redistest.Start(t)
+	tiers := open(t, hasty(client(t, s.Addr())))
+	cache := newCache(t, tiers, tiercache.Options[int]{})
+	hear(t, tiers)
+	var loads atomic.Int64
+	read := func() {
+		for i := range keys {
+			_, err := cache.GetOrLoad(bg, strconv.Itoa(i), counted(&loads, value(i)))
+			require.NoError(t, err)
+		}
+	}
+	read()
+	soon(t, "Redis has all, and memory too", func() bool {
+		before := cache.Stats().MemoryHits
+		read()
+		return cache.Stats().MemoryHits == before+keys
+	})
+	s.Pause()
+	outOfUse(t, tiers)
+	loads.Store(0)
+	before := cache.Stats()
+	ctx, cancel := context.WithCancel(bg)
+	var readers sync.WaitGroup
+	for range readerCount - 1 { // and this goroutine
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				read()
+			}
+		})
+	}
+	s.Resume()
+	eventuallyConnected(t, tiers)
+	hear(t, tiers)
+	soon(t, "memory answers all", func() bool {
+		before := cache.Stats()
+		read()
+		return cache.Stats().RedisHits == before.RedisHits
+	})
+	cancel()
+	readers.Wait()
+	after := cache.Stats()
+	assert.LessOrEqual(t, loads.Load(), after.Errors-before.Errors, "but for reads that a busy machine took longer over than their budget")
+	// What a reader reads while the answer to the first question is on its way is read
+	// again when it has come: the epoch is another one then.
+	assert.LessOrEqual(t, after.RedisHits-before.RedisHits-(after.Coalesced-before.Coalesced), int64(keys+4*readerCount))
 }

@@ -90,6 +90,7 @@ type Listener struct {
 	mode    atomic.Int32
 	stop    context.CancelFunc
 	done    chan struct{}
+	soon    chan struct{} // asks for the next heartbeat at once
 
 	since atomic.Int64
 	best  Mode // the last mode but Connecting; of run alone
@@ -101,7 +102,7 @@ func Listen(cfg Config) *Listener {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	l := &Listener{cfg: cfg, done: make(chan struct{}), best: Tracking}
+	l := &Listener{cfg: cfg, done: make(chan struct{}), soon: make(chan struct{}, 1), best: Tracking}
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop = stop
 	go l.run(ctx)
@@ -190,8 +191,7 @@ type session struct {
 	tracking bool
 	refusal  error // why not
 
-	soon  chan struct{} // asks for the next heartbeat at once
-	good  atomic.Bool   // an answer counted
+	good  atomic.Bool // an answer counted
 	chain chain
 
 	mu sync.Mutex // guards the dialler's memory, see single
@@ -204,7 +204,7 @@ var errOtherServer = errors.New("this connection and those that read data lead t
 // listen connects and receives until that fails. It reports whether the
 // connection was of use.
 func (l *Listener) listen(ctx context.Context) (heard bool, err error) {
-	s := &session{l: l, soon: make(chan struct{}, 1), chain: chain{bound: int64(l.cfg.Bound)}}
+	s := &session{l: l, chain: chain{bound: int64(l.cfg.Bound)}}
 	s.ctx, s.end = context.WithCancelCause(ctx)
 	client := redis.NewClient(s.listenOptions())
 	s.ps = client.Subscribe(s.ctx) // dials when it is told a channel
@@ -309,11 +309,11 @@ func (s *session) pong(sent int64) error {
 	return nil
 }
 
-// hurry makes the next heartbeat come now, after a loss that the connection
-// survived.
-func (s *session) hurry() {
+// Hurry makes the next heartbeat come now: after a loss that the connection survived,
+// or when the server is in use again, so that memory serves as soon as it may.
+func (l *Listener) Hurry() {
 	select {
-	case s.soon <- struct{}{}:
+	case l.soon <- struct{}{}:
 	default:
 	}
 }
@@ -350,7 +350,7 @@ func (s *session) heartbeat() {
 			return
 		case <-t.C:
 		case <-glance:
-		case <-s.soon:
+		case <-s.l.soon:
 		}
 	}
 }

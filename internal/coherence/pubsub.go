@@ -159,7 +159,7 @@ func (s *session) take(o outcome) error {
 	switch {
 	case o.lost:
 		s.l.hearing.Lose()
-		s.hurry()
+		s.l.Hurry()
 	case o.reached:
 		return s.pong(o.upTo)
 	}

@@ -110,7 +110,7 @@ func (i invalidations) HandlePushNotification(_ context.Context, _ push.Notifica
 	if !ok { // null: FLUSHALL or FLUSHDB; what is not understood may be anything
 		l.hearing.flushed()
 		l.cfg.Handler.Flushed()
-		i.s.hurry()
+		l.Hurry()
 	}
 	return nil
 }

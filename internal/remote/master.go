@@ -219,6 +219,7 @@ func (m *master) watch(ctx context.Context, lost func()) {
 		}
 		if m.circuit.is(replaying) && clock.Now()-since >= int64(holdOff) && m.cfg.Replayed(m.owns) {
 			m.circuit.close()
+			m.ear.Load().Hurry() // until it has heard, every read asks the server
 			m.cfg.Restored()
 		}
 		probing := m.circuit.is(open)
