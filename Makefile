@@ -1,4 +1,4 @@
-.PHONY: help demo serve test test-race test-mini test-examples test-benchmarks consistency sensitivity outage soak million model lint bench fuzz
+.PHONY: help demo serve test test-race test-mini test-examples test-benchmarks consistency sensitivity outage soak rest-client million model lint bench fuzz
 
 STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 FUZZTIME ?= 20s
@@ -41,6 +41,9 @@ consistency: ## every fault on one server, Sentinel and a cluster, every read ju
 
 sensitivity: ## each guard of the protocol taken out: its test must fail
 	tools/sensitivity.sh
+
+rest-client: ## the REST server of our tests, judged by Upstash's own client; needs npm
+	internal/restconn/npm/run.sh
 
 million: ## a pattern among a million keys, and GETs meanwhile
 	TIERCACHE_MILLION=1000000 go test -count=1 -run TestAMillionKeys -v ./internal/remote
