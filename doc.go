@@ -18,7 +18,7 @@
 //     [Config].StalenessBound, it is returned. No lock beyond the engine's own, no
 //     allocation.
 //  2. Redis: all of this process who ask for the key at the same time share one
-//     GET. A good value goes into memory and is returned. What was written by
+//     read. A good value goes into memory and is returned. What was written by
 //     another cache, another version or another codec, under another key, to an
 //     earlier life of the server, or was damaged, is a miss.
 //  3. The lease: of all processes one gets the lease of the key, the others wait

@@ -3,12 +3,14 @@ package engine
 import (
 	"bytes"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/tiercache/tiercache/internal/ablate"
 	"github.com/tiercache/tiercache/internal/envelope"
 	"github.com/tiercache/tiercache/internal/memory"
+	"github.com/tiercache/tiercache/internal/remote"
 )
 
 // hold is one key that a load will fill, and everything that could make its
@@ -82,35 +84,39 @@ func (c *Cache) holdAlso(ctx context.Context, first hold, call Call) []hold {
 		if !c.eng.useRedis(k) {
 			continue
 		}
-		if h, ok := c.holdOne(ctx, k, hash, v, over); ok {
+		h, ok, err := c.holdOne(ctx, k, hash, v, over)
+		if ok {
 			holds = append(holds, h)
+		}
+		if err != nil && !errors.Is(err, remote.ErrUnavailable) { // the others may cost a budget each
+			break
 		}
 	}
 	return holds
 }
 
-func (c *Cache) holdOne(ctx context.Context, key string, hash uint64, v validity, over bool) (h hold, ok bool) {
+func (c *Cache) holdOne(ctx context.Context, key string, hash uint64, v validity, over bool) (h hold, ok bool, err error) {
 	rkey := c.eng.prefix + key
 	if over {
 		reply, err := c.eng.remote.Get(ctx, rkey)
 		if err != nil {
 			c.counts.errors.Add(1)
-			return h, false
+			return h, false, err
 		}
 		out := &outcome{v: v}
 		switch c.judge(ctx, out, key, reply) {
 		case usable:
-			return c.over(hash, key, out, v), true
+			return c.over(hash, key, out, v), true, nil
 		case stale:
-			return c.over(hash, key, out.fallback, v), true
+			return c.over(hash, key, out.fallback, v), true, nil
 		case outlived:
-			return c.over(hash, key, out.outlived, v), true
+			return c.over(hash, key, out.outlived, v), true, nil
 		}
 	}
 	stamp, err := c.eng.remote.Stamp(ctx, rkey)
 	if err != nil {
 		c.counts.errors.Add(1)
-		return h, false
+		return h, false, err
 	}
 	lease := c.newLease(stamp)
 	won, _, err := c.eng.remote.Acquire(ctx, rkey, lease, nil, leaseTime)
@@ -118,7 +124,7 @@ func (c *Cache) holdOne(ctx context.Context, key string, hash uint64, v validity
 		c.counts.errors.Add(1)
 		c.abandon(rkey, lease)
 	}
-	return underLease(key, hash, rkey, lease, v), won && err == nil
+	return underLease(key, hash, rkey, lease, v), won && err == nil, err
 }
 
 // others is also without key and without repetitions.
@@ -195,8 +201,8 @@ func (c *Cache) release(ctx context.Context, holds []hold) (stood bool) {
 	return stood
 }
 
-// giveUp ends holds whose load has failed: what is old stays, and rests.
-func (c *Cache) giveUp(ctx context.Context, holds []hold, rest time.Duration) {
+// backOut ends holds whose load has failed: what is old stays, and rests.
+func (c *Cache) backOut(ctx context.Context, holds []hold, rest time.Duration) {
 	var wg sync.WaitGroup
 	for _, h := range holds {
 		wg.Go(func() {

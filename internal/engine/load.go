@@ -120,14 +120,14 @@ func (c *Cache) loadHeld(ctx context.Context, out *outcome, holds []hold, load L
 	if err != nil {
 		switch {
 		case ctx.Err() != nil:
-			c.drop(holds)
+			c.letGo(holds)
 			out.err = context.Cause(ctx)
 		case errors.Is(err, errMarked):
-			c.giveUp(ctx, holds, 0)
+			c.backOut(ctx, holds, 0)
 			c.loadUnstored(ctx, out, first.key, load, call, old)
 		default:
 			c.counts.errors.Add(1)
-			c.drop(holds)
+			c.letGo(holds)
 			c.loadAlone(ctx, out, first.hash, first.key, load, call, old)
 		}
 		return
@@ -135,7 +135,7 @@ func (c *Cache) loadHeld(ctx context.Context, out *outcome, holds []hold, load L
 	l, ok := c.run(ctx, out, first.key, load, call, old, holds)
 	out.tags = c.allTags(first.key, call.Tags, l.names)
 	if out.err != nil && !out.absent {
-		c.giveUp(ctx, holds, c.rest(ctx, out))
+		c.backOut(ctx, holds, c.rest(ctx, out))
 		c.unstored(ctx, out, first.hash, first.key, old)
 		return
 	}
@@ -164,15 +164,15 @@ func (c *Cache) loadHeld(ctx context.Context, out *outcome, holds []hold, load L
 		}
 		if err != nil { // nobody waits for more than one budget
 			c.endTurns(holds[:i])
-			c.drop(holds[i:])
+			c.letGo(holds[i:])
 			return
 		}
 	}
 	c.endTurns(holds)
 }
 
-// drop gives holds back, without waiting for it.
-func (c *Cache) drop(holds []hold) {
+// letGo gives holds back, without waiting for it.
+func (c *Cache) letGo(holds []hold) {
 	for _, h := range holds {
 		if h.old == nil {
 			c.abandon(h.rkey, h.stands)
