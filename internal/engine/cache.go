@@ -64,6 +64,7 @@ type Cache struct {
 // NewCache registers a cache under its name.
 func (e *Engine) NewCache(spec Spec) (*Cache, error) {
 	c := &Cache{eng: e, spec: spec, id: envelope.NewID(spec.Name), schema: envelope.NewID(spec.Codec)}
+	c.counts.hits = e.mem.NewReads()
 	all := e.tagNames(allTag)
 	for i, own := range e.tagNames(cacheTag(spec.Name)) {
 		c.clears = append(c.clears, [2]*tag{e.tags.of(all[i]), e.tags.of(own)})
@@ -139,12 +140,8 @@ func (f Found) Early() bool { return f.early != nil }
 // Hit is what memory has for key, if it may be served, to one who could load it or
 // not. It takes no lock and allocates nothing.
 func (c *Cache) Hit(key string, loads bool) (f Found) {
-	l := draw()
-	var began int64
-	if l.sampled() {
-		began = now()
-	}
-	it, at := c.peek(memory.Hash(key), key, l)
+	hash := memory.Hash(key)
+	it, at := c.peek(hash, key)
 	if it == nil {
 		return f
 	}
@@ -160,15 +157,15 @@ func (c *Cache) Hit(key string, loads bool) (f Found) {
 			f.Stale = at >= it.Meta.expires
 		}
 	}
-	c.counts.hit(l)
+	n := c.counts.hits.Note(hash)
+	if n%sampling == 0 {
+		c.counts.time(now() - at)
+	}
 	if it.Meta.absent {
 		c.counts.absentHits.Add(1)
 	}
 	if f.Stale {
 		c.counts.staleHits.Add(1)
-	}
-	if began != 0 {
-		c.counts.time(l, now()-began)
 	}
 	c.eng.summary.count(c.eng)
 	f.Value, f.Absent, f.OK = it.Meta.value, it.Meta.absent, true
@@ -177,10 +174,10 @@ func (c *Cache) Hit(key string, loads bool) (f Found) {
 
 // peek is what memory has for key that no invalidation has voided, old or not, and
 // when that was so.
-func (c *Cache) peek(hash uint64, key string, l lot) (*item, int64) {
+func (c *Cache) peek(hash uint64, key string) (*item, int64) {
 	for range 2 {
 		at := now()
-		it := c.eng.mem.Get(hash, key, uint32(l))
+		it := c.eng.mem.Get(hash, key)
 		if it == nil || it.Meta.owner != c {
 			return nil, at
 		}
@@ -196,7 +193,7 @@ func (c *Cache) peek(hash uint64, key string, l lot) (*item, int64) {
 
 // fresh is peek for what is not past its TTL.
 func (c *Cache) fresh(hash uint64, key string) *item {
-	if it, at := c.peek(hash, key, draw()); it != nil && at < it.Meta.fresh {
+	if it, at := c.peek(hash, key); it != nil && at < it.Meta.fresh {
 		return it
 	}
 	return nil

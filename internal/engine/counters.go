@@ -1,19 +1,20 @@
 package engine
 
 import (
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
+
+	"github.com/tiercache/tiercache/internal/memory"
 )
 
-const (
-	stripes  = 16 // power of two
-	sampling = 64 // one memory hit in so many is timed; power of two
-)
+const sampling = 64 // one memory hit in so many is timed; power of two
 
-// counters of one cache. The only ones on the way of a memory hit are striped.
+// counters of one cache. The hits of memory alone are on a hot path, see
+// memory.Reads: what else a hit may count is rare, or one in sampling.
 type counters struct {
-	hits [stripes]hitStripe
+	hits *memory.Reads
+
+	timed, timedNanos atomic.Int64 // hits
 
 	redisHits    atomic.Int64
 	misses       atomic.Int64
@@ -30,13 +31,6 @@ type counters struct {
 	dropped      atomic.Int64 // what was not done in the background, since too much waited
 	tooLarge     atomic.Int64 // loaded or set, and too large to be stored
 	slowNanos    atomic.Int64 // time of all operations that memory did not answer
-}
-
-type hitStripe struct {
-	n       atomic.Int64
-	sampled atomic.Int64
-	nanos   atomic.Int64
-	_       [40]byte // a cache line
 }
 
 // Counts is a snapshot. The parts are read one after the other: identities hold
@@ -67,15 +61,10 @@ func (c *counters) snapshot() Counts {
 		Dropped:      c.dropped.Load(),
 		TooLarge:     c.tooLarge.Load(),
 	}
-	var sampled, nanos int64
-	for i := range c.hits {
-		s.MemoryHits += c.hits[i].n.Load()
-		sampled += c.hits[i].sampled.Load()
-		nanos += c.hits[i].nanos.Load()
-	}
+	s.MemoryHits = c.hits.Count()
 	total := float64(c.slowNanos.Load())
-	if sampled > 0 {
-		total += float64(nanos) / float64(sampled) * float64(s.MemoryHits)
+	if timed := c.timed.Load(); timed > 0 {
+		total += float64(c.timedNanos.Load()) / float64(timed) * float64(s.MemoryHits)
 	}
 	if ops := s.MemoryHits + s.RedisHits + s.Misses; ops > 0 {
 		s.AverageTime = time.Duration(total / float64(ops))
@@ -83,19 +72,9 @@ func (c *counters) snapshot() Counts {
 	return s
 }
 
-// lot is the one random number that a memory hit lives from: it picks stripes,
-// of the counters and of memory's gate, and says whether the hit is timed.
-type lot uint32
-
-func draw() lot               { return lot(rand.Uint32()) }
-func (l lot) sampled() bool   { return l>>8&(sampling-1) == 0 }
-func (l lot) stripe() int     { return int(l & (stripes - 1)) }
-func (c *counters) hit(l lot) { c.hits[l.stripe()].n.Add(1) }
-
-func (c *counters) time(l lot, nanos int64) {
-	s := &c.hits[l.stripe()]
-	s.sampled.Add(1)
-	s.nanos.Add(nanos)
+func (c *counters) time(nanos int64) {
+	c.timed.Add(1)
+	c.timedNanos.Add(nanos)
 }
 
 // invalidations of one Engine by kind.

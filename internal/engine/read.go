@@ -86,7 +86,7 @@ func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (a
 	}
 	began := now()
 	out, err := c.settle(ctx, key, load, call, began)
-	c.tally(out, err, now()-began)
+	c.tally(out, key, err, now()-began)
 	switch {
 	case err != nil:
 		return nil, err
@@ -228,7 +228,7 @@ func (c *Cache) again(ctx context.Context, hash uint64, key string, call Call) *
 	if !c.spec.MemoryOnly || !c.useRedis(key) {
 		return nil
 	}
-	it := c.eng.mem.Get(hash, key, uint32(hash))
+	it := c.eng.mem.Get(hash, key)
 	if it == nil || it.Meta.owner != c {
 		return nil
 	}
@@ -298,7 +298,7 @@ func (c *Cache) accepts(out *outcome, hash uint64, key string, began int64, fres
 	return c.eng.holds(out.v, hash, key, true)
 }
 
-func (c *Cache) tally(out *outcome, err error, took int64) {
+func (c *Cache) tally(out *outcome, key string, err error, took int64) {
 	c.counts.slowNanos.Add(took)
 	switch {
 	case err != nil || out.source == nowhere || out.source == fromLoader || out.err != nil && !out.absent:
@@ -311,10 +311,10 @@ func (c *Cache) tally(out *outcome, err error, took int64) {
 			c.counts.staleHits.Add(1)
 		}
 	case out.stale: // after a load that failed, or was too slow: the time counts
-		c.counts.hit(draw())
+		c.counts.hits.Note(memory.Hash(key))
 		c.counts.staleHits.Add(1)
 	default: // memory had it by the time the flight looked again
-		c.counts.hit(draw())
+		c.counts.hits.Note(memory.Hash(key))
 		c.counts.slowNanos.Add(-took) // timed by sampling, like every memory hit
 		if out.absent {
 			c.counts.absentHits.Add(1)

@@ -208,7 +208,7 @@ func (e *Engine) outdate(key string) {
 	s := e.shard(hash)
 	s.mu.Lock()
 	s.local.Add(1)
-	it := e.mem.Get(hash, key, 0)
+	it := e.mem.Get(hash, key)
 	if it != nil && it.Meta.owner.spec.StaleFor > 0 && !it.Meta.absent && (e.remote == nil || it.Meta.owner.spec.MemoryOnly) {
 		e.mem.Set(outdated(it))
 	} else {
