@@ -17,7 +17,7 @@ func TestCloseMayComeAtAnyTime(t *testing.T) {
 		rounds = 50
 	}
 	for round := range rounds {
-		c, err := New(Config[int]{MaxBytes: 64<<10, Now: sinceBase})
+		c, err := New(Config[int]{MaxBytes: 64 << 10, Now: sinceBase})
 		require.NoError(t, err)
 		start := make(chan struct{})
 		var all sync.WaitGroup
@@ -57,7 +57,7 @@ func TestCloseMayComeAtAnyTime(t *testing.T) {
 
 func TestAClosedCacheDoesNothing(t *testing.T) {
 	t.Parallel()
-	c, err := New(Config[int]{MaxBytes: 1<<20, Now: sinceBase})
+	c, err := New(Config[int]{MaxBytes: 1 << 20, Now: sinceBase})
 	require.NoError(t, err)
 	require.True(t, c.Set(item("k", 1)))
 	c.Close()

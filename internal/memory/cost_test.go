@@ -54,7 +54,7 @@ func TestTheCostOfAnItemIsTheMemoryItTakes(t *testing.T) {
 	for _, n := range sizes {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			const size = 64
-			c, err := New(Config[payload]{MaxBytes: 256<<20, Now: sinceBase})
+			c, err := New(Config[payload]{MaxBytes: 256 << 20, Now: sinceBase})
 			require.NoError(t, err)
 			defer c.Close()
 			before := heap() // counters are not counted
