@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tiercache/tiercache/internal/envelope"
@@ -59,6 +60,8 @@ type Cache struct {
 	reads [groups]flight.Reads[outcome]
 
 	encodeFailed sync.Once // logs the first
+
+	lastGens atomic.Pointer[[]*gen] // see shared; not written to
 }
 
 // NewCache registers a cache under its name.
@@ -265,7 +268,7 @@ func (c *Cache) memoryLife(ttl time.Duration) time.Duration {
 func (c *Cache) item(hash uint64, key string, l loaded, life time.Duration, v validity, gens []*gen) *item {
 	from := now()
 	it := &item{Key: key, Hash: hash, Size: l.size, Meta: meta{
-		owner: c, value: l.value, absent: l.absent, gens: gens, ear: v.ear, epoch: v.epoch,
+		owner: c, value: l.value, absent: l.absent, gens: c.shared(gens), ear: v.ear, epoch: v.epoch,
 		created: from - int64(l.age), took: l.took,
 	}}
 	it.Meta.fresh, it.Meta.expires = later(from, life), later(from, l.ttl)
@@ -276,6 +279,20 @@ func (c *Cache) item(hash uint64, key string, l loaded, life time.Duration, v va
 	}
 	it.Meta.seq.Store(v.seq)
 	return it
+}
+
+// shared is gens, as one slice for all items that have the same and no tags of their
+// own: most have, and a hit looks at them.
+func (c *Cache) shared(gens []*gen) []*gen {
+	if len(gens) != clearTags {
+		return gens
+	}
+	last := c.lastGens.Load()
+	if last == nil || !slices.Equal(*last, gens) {
+		last = &gens
+		c.lastGens.Store(last)
+	}
+	return *last
 }
 
 // later is d after at, at the most "for ever".
