@@ -162,7 +162,7 @@ func (c *Cache) Hit(key string, loads bool) (f Found) {
 	}
 	n := c.counts.hits.Note(hash)
 	if n%sampling == 0 {
-		c.counts.time(now() - at)
+		c.counts.fromMemory.Add(time.Duration(now() - at))
 	}
 	if it.Meta.absent {
 		c.counts.absentHits.Add(1)

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tiercache/tiercache/internal/latency"
 	"github.com/tiercache/tiercache/internal/memory"
 )
 
@@ -14,7 +15,9 @@ const sampling = 64 // one memory hit in so many is timed; power of two
 type counters struct {
 	hits *memory.Reads
 
-	timed, timedNanos atomic.Int64 // hits
+	// How long it took, by what answered: memory, of which one hit in sampling is
+	// timed; Redis; or nothing before a load was waited for. And each run of a loader.
+	fromMemory, fromRedis, waited, loading latency.Histogram
 
 	redisHits    atomic.Int64
 	misses       atomic.Int64
@@ -30,7 +33,6 @@ type counters struct {
 	unmodified   atomic.Int64 // loads that said that the value has not changed
 	dropped      atomic.Int64 // what was not done in the background, since too much waited
 	tooLarge     atomic.Int64 // loaded or set, and too large to be stored
-	slowNanos    atomic.Int64 // time of all operations that memory did not answer
 }
 
 // Counts is a snapshot. The parts are read one after the other: identities hold
@@ -41,7 +43,7 @@ type Counts struct {
 	FillsRefused, Rejected, Errors            int64
 	StaleHits, Refreshes, Unmodified          int64
 	Dropped, TooLarge                         int64
-	AverageTime                               time.Duration
+	FromMemory, FromRedis, Waited, Loading    latency.Counts
 }
 
 func (c *counters) snapshot() Counts {
@@ -62,19 +64,42 @@ func (c *counters) snapshot() Counts {
 		TooLarge:     c.tooLarge.Load(),
 	}
 	s.MemoryHits = c.hits.Count()
-	total := float64(c.slowNanos.Load())
-	if timed := c.timed.Load(); timed > 0 {
-		total += float64(c.timedNanos.Load()) / float64(timed) * float64(s.MemoryHits)
-	}
-	if ops := s.MemoryHits + s.RedisHits + s.Misses; ops > 0 {
-		s.AverageTime = time.Duration(total / float64(ops))
-	}
+	s.FromMemory, s.FromRedis = c.fromMemory.Counts(), c.fromRedis.Counts()
+	s.Waited, s.Loading = c.waited.Counts(), c.loading.Counts()
 	return s
 }
 
-func (c *counters) time(nanos int64) {
-	c.timed.Add(1)
-	c.timedNanos.Add(nanos)
+// Merge adds what o has.
+func (c *Counts) Merge(o *Counts) {
+	c.MemoryHits += o.MemoryHits
+	c.RedisHits += o.RedisHits
+	c.AbsentHits += o.AbsentHits
+	c.Misses += o.Misses
+	c.Loads += o.Loads
+	c.LoadErrors += o.LoadErrors
+	c.Coalesced += o.Coalesced
+	c.FillsRefused += o.FillsRefused
+	c.Rejected += o.Rejected
+	c.Errors += o.Errors
+	c.StaleHits += o.StaleHits
+	c.Refreshes += o.Refreshes
+	c.Unmodified += o.Unmodified
+	c.Dropped += o.Dropped
+	c.TooLarge += o.TooLarge
+	c.FromMemory.Merge(&o.FromMemory)
+	c.FromRedis.Merge(&o.FromRedis)
+	c.Waited.Merge(&o.Waited)
+	c.Loading.Merge(&o.Loading)
+}
+
+// AverageTime of an operation.
+func (c *Counts) AverageTime() time.Duration {
+	ops := c.MemoryHits + c.RedisHits + c.Misses
+	if ops == 0 {
+		return 0
+	}
+	total := float64(c.FromMemory.Mean())*float64(c.MemoryHits) + float64(c.FromRedis.Sum+c.Waited.Sum)
+	return time.Duration(total / float64(ops))
 }
 
 // invalidations of one Engine by kind.

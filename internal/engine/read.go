@@ -299,23 +299,24 @@ func (c *Cache) accepts(out *outcome, hash uint64, key string, began int64, fres
 }
 
 func (c *Cache) tally(out *outcome, key string, err error, took int64) {
-	c.counts.slowNanos.Add(took)
 	switch {
 	case err != nil || out.source == nowhere || out.source == fromLoader || out.err != nil && !out.absent:
 		c.counts.misses.Add(1)
+		c.counts.waited.Add(time.Duration(took))
 	case out.source == fromRedis:
 		c.counts.redisHits.Add(1)
+		c.counts.fromRedis.Add(time.Duration(took))
 		if out.absent {
 			c.counts.absentHits.Add(1)
 		} else if out.stale {
 			c.counts.staleHits.Add(1)
 		}
-	case out.stale: // after a load that failed, or was too slow: the time counts
+	case out.stale: // after a load that failed, or was too slow
+		c.counts.waited.Add(time.Duration(took))
 		c.counts.hits.Note(memory.Hash(key))
 		c.counts.staleHits.Add(1)
 	default: // memory had it by the time the flight looked again
 		c.counts.hits.Note(memory.Hash(key))
-		c.counts.slowNanos.Add(-took) // timed by sampling, like every memory hit
 		if out.absent {
 			c.counts.absentHits.Add(1)
 		}
