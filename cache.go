@@ -25,7 +25,7 @@ func New[T any](tiers *Tiers, opts Options[T]) (*Cache[T], error) {
 	if tiers == nil {
 		return nil, errors.New("tiercache: New needs Tiers, not nil")
 	}
-	codec, name := codecOf(o.Codec)
+	codec := o.codecOf()
 	spec := engine.Spec{
 		Name:        o.Name,
 		KeyPrefix:   o.KeyPrefix,
@@ -38,9 +38,12 @@ func New[T any](tiers *Tiers, opts Options[T]) (*Cache[T], error) {
 		SoftTimeout: o.SoftTimeout,
 		ServeStale:  o.ServeStale,
 		Jitter:      o.Jitter,
-		Codec:       name,
 		NotFound:    o.NotFound,
-		Encode:      func(dst []byte, v any) ([]byte, error) { return codec.Append(dst, *v.(*T)) },
+
+		Schema:        o.schemaOf(),
+		Compressor:    o.Compressor,
+		CompressAbove: o.CompressAbove,
+		Encode:        func(dst []byte, v any) ([]byte, error) { return codec.Append(dst, *v.(*T)) },
 		Decode: func(src []byte) (any, error) {
 			v, err := codec.Decode(src)
 			return &v, err

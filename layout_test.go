@@ -20,7 +20,7 @@ const module = "github.com/tiercache/tiercache"
 // layers says what each package may import of this module. Whatever is not
 // named here may import nothing of it.
 var layers = map[string][]string{
-	".": {"internal/engine", "internal/errs", "internal/journal", "internal/latency", "internal/remote", "internal/restconn"},
+	".": {"internal/engine", "internal/errs", "internal/journal", "internal/latency", "internal/remote", "internal/restconn", "internal/schema"},
 	"internal/engine": {"internal/ablate", "internal/clock", "internal/coherence", "internal/envelope", "internal/errs",
 		"internal/flight", "internal/glob", "internal/journal", "internal/latency", "internal/memory", "internal/remote"},
 	"internal/remote":    {"internal/clock", "internal/coherence", "internal/envelope"},
@@ -66,7 +66,7 @@ func sources(t *testing.T) map[string][]string {
 		}
 		if d.IsDir() {
 			switch name := d.Name(); {
-			case p == "examples", p == "tools", p == "benchmarks", p != "." && strings.HasPrefix(name, "."), strings.HasPrefix(name, "_"):
+			case p == "examples", p == "tools", p == "benchmarks", p == "s2", p != "." && strings.HasPrefix(name, "."), strings.HasPrefix(name, "_"):
 				return filepath.SkipDir
 			}
 			return nil

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Options of one Cache. Name and TTL are required. The zero value of every
@@ -71,6 +74,22 @@ type Options[T any] struct {
 	// are stored as they are.
 	Codec Codec[T]
 
+	// Compressor compresses encodings that are longer than CompressAbove, in bytes, if
+	// that makes them a tenth shorter at least. Default: none, and 1 KiB.
+	Compressor    Compressor
+	CompressAbove int
+
+	// Schema names the form that values have in Redis. What was stored under another
+	// is a miss, counted in CacheStats.Rejected, and overwritten. Default: the type of the
+	// Codec and the make-up of T, so that a value of a T that has changed since is not
+	// decoded into today's: fields and their tags, and of a type that encodes itself,
+	// with MarshalJSON say, its name; what such a method writes cannot be seen.
+	//
+	// While a service is rolled out in which T has changed, builds of before and after
+	// thus overwrite each other's values. To share them, give both the same Schema, and
+	// see to it that each decodes what the other writes.
+	Schema string
+
 	// TTLOf gives the TTL of a value, in place of TTL and WithTTL. Zero or less:
 	// the value is returned and not stored. Optional.
 	TTLOf func(T) time.Duration
@@ -94,6 +113,8 @@ const (
 	defaultNegativeTTL = 30 * time.Second
 	defaultLoadTimeout = 10 * time.Second
 	defaultJitter      = 0.1
+
+	defaultCompressAbove = 1 << 10
 )
 
 // checked returns o with its defaults in place, or what is wrong with it.
@@ -124,6 +145,12 @@ func (o Options[T]) checked() (Options[T], error) {
 		return bad("ServeStale", "is given without StaleFor: there is nothing to serve then")
 	case o.LoadTimeout < 0:
 		return bad("LoadTimeout", "is negative: %v", o.LoadTimeout)
+	case o.CompressAbove < 0:
+		return bad("CompressAbove", "is negative: %d", o.CompressAbove)
+	case o.CompressAbove > 0 && o.Compressor == nil:
+		return bad("CompressAbove", "is %d without a Compressor", o.CompressAbove)
+	case strings.ContainsFunc(o.Schema, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }):
+		return bad("Schema", "%q has characters that do not print", o.Schema)
 	case o.Jitter >= 1 || math.IsNaN(o.Jitter):
 		return bad("Jitter", "is %v, want less than 1", o.Jitter)
 	}
@@ -132,6 +159,9 @@ func (o Options[T]) checked() (Options[T], error) {
 	}
 	if o.LoadTimeout == 0 {
 		o.LoadTimeout = defaultLoadTimeout
+	}
+	if o.CompressAbove == 0 {
+		o.CompressAbove = defaultCompressAbove
 	}
 	if o.Jitter == 0 {
 		o.Jitter = defaultJitter

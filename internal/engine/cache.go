@@ -32,9 +32,12 @@ type Spec struct {
 	SoftTimeout time.Duration // 0: a load is waited for, whatever there is to serve instead
 	Jitter      float64       // share of the TTL
 
-	Codec  string // names what Encode writes: another name's bytes are a miss
+	Schema string // names what Encode writes: another name's bytes are a miss
 	Encode func(dst []byte, v any) ([]byte, error)
 	Decode func(src []byte) (any, error)
+
+	Compressor    Compressor // nil: nothing is compressed, and payloads have no mark
+	CompressAbove int        // bytes of an encoding
 
 	TTLOf    func(v any) time.Duration // nil: TTL
 	NotFound func(error) bool          // nil: only errs.ErrNotFound
@@ -66,7 +69,7 @@ type Cache struct {
 
 // NewCache registers a cache under its name.
 func (e *Engine) NewCache(spec Spec) (*Cache, error) {
-	c := &Cache{eng: e, spec: spec, id: envelope.NewID(spec.Name), schema: envelope.NewID(spec.Codec)}
+	c := &Cache{eng: e, spec: spec, id: envelope.NewID(spec.Name), schema: envelope.NewID(spec.Schema)}
 	c.counts.hits = e.mem.NewReads()
 	all := e.tagNames(allTag)
 	for i, own := range e.tagNames(cacheTag(spec.Name)) {

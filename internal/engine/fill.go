@@ -64,6 +64,8 @@ type loaded struct {
 	absent  bool
 	same    bool // as the old one, says the loader
 	payload []byte
+	encoded int    // how long the payload was before it was compressed
+	room    []byte // ends with the payload, behind room for the front; nil: there is none
 	size    int64
 	ttl     time.Duration // <= 0: not stored
 	took    time.Duration
@@ -179,7 +181,7 @@ func (c *Cache) fill(ctx context.Context, h hold, l loaded, gens []*gen) (bool, 
 			return c.eng.remote.Extend(ctx, h.rkey, h.stands, front, life)
 		}
 	}
-	raw, err := envelope.Seal(h.rkey, head, body)
+	raw, err := envelope.Seal(h.rkey, head, body, l.room)
 	if err != nil {
 		return false, err
 	}

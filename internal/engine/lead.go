@@ -195,7 +195,8 @@ func (c *Cache) judge(ctx context.Context, out *outcome, key string, reply remot
 	if envelope.IsMarker(reply.Raw) && !ablate.Out(ablate.MarkerKept) {
 		return marked
 	}
-	h, b, err := envelope.Open(c.eng.prefix+key, reply.Raw)
+	var room [4]envelope.Tag
+	h, b, err := envelope.Open(c.eng.prefix+key, reply.Raw, room[:])
 	switch {
 	case err != nil:
 		c.counts.rejected.Add(1)
@@ -232,7 +233,7 @@ func (c *Cache) judge(ctx context.Context, out *outcome, key string, reply remot
 	}
 	if h.Kind == envelope.Absent {
 		is.absent = true
-	} else if is.value, err = c.decode(b.Payload); err != nil {
+	} else if is.value, is.encoded, err = c.decode(b.Payload); err != nil {
 		c.counts.rejected.Add(1)
 		return refused
 	}
@@ -293,16 +294,6 @@ func (c *Cache) reread(ctx context.Context, tags []*tag, gens []*gen, stored []e
 	return c.eng.resolve(ctx, tags)
 }
 
-// decode makes a panic of the codec an error: bytes that it cannot take are a
-// miss like any other, or the key would fail until they expire.
-func (c *Cache) decode(payload []byte) (value any, err error) {
-	err = flight.Recovering(func() error {
-		value, err = c.spec.Decode(payload)
-		return err
-	})
-	return value, err
-}
-
 // keepRead puts what was read from Redis into memory, for no longer than it has
 // left there.
 func (c *Cache) keepRead(out *outcome, hash uint64, key, rkey string) {
@@ -318,7 +309,7 @@ func (c *Cache) remember(hash uint64, key string, out *outcome, retry time.Durat
 		return
 	}
 	l := loaded{value: out.value, absent: out.absent, ttl: ttl, age: out.age + since, took: out.took}
-	if err := flight.Recovering(func() error { l.size = c.size(out.value, out.absent, len(out.payload)); return nil }); err != nil {
+	if err := flight.Recovering(func() error { l.size = c.size(out.value, out.absent, out.encoded); return nil }); err != nil {
 		c.counts.errors.Add(1) // Options.Cost panicked: returned, not kept
 		return
 	}
@@ -328,12 +319,4 @@ func (c *Cache) remember(hash uint64, key string, out *outcome, retry time.Durat
 		it.Meta.retry.Store(now() + int64(retry))
 	}
 	c.eng.keep(it, out.v)
-}
-
-// size is what a value costs memory, given the length of its encoding.
-func (c *Cache) size(value any, absent bool, encoded int) int64 {
-	if c.spec.Cost != nil && !absent {
-		return max(0, c.spec.Cost(value))
-	}
-	return int64(encoded)
 }

@@ -161,6 +161,7 @@ func (c *Cache) loadHeld(ctx context.Context, out *outcome, holds []hold, load L
 		gens, standing, err := c.fillOne(ctx, out, h, l, b.of(i))
 		if i == 0 {
 			out.gens, out.standing = gens, standing
+			l.room = nil // given to the first
 		}
 		if err != nil { // nobody waits for more than one budget
 			c.endTurns(holds[:i])
@@ -246,7 +247,7 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 		if old != nil && !old.absent && errors.Is(r.err, errs.ErrNotModified) {
 			c.counts.unmodified.Add(1)
 			r.value, r.err = old.value, nil
-			r.same, r.payload = true, old.payload
+			r.same, r.payload, r.encoded = true, old.payload, old.encoded
 		}
 		if r.absent = r.err != nil && c.isAbsent(r.err); r.absent {
 			r.ttl = c.jittered(max(0, c.spec.NegativeTTL))
@@ -254,7 +255,7 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 		} else if r.err != nil {
 			return r, nil
 		}
-		r.encode = c.prepare(&r.loaded, call)
+		r.encode = c.prepare(&r.loaded, key, call)
 		return r, nil
 	}, func(r result, err error) {
 		if err != nil {
@@ -305,38 +306,4 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 		return loaded{names: r.names}, false
 	}
 	return r.loaded, true
-}
-
-// prepare encodes a value and says how long it lives.
-func (c *Cache) prepare(l *loaded, call Call) (err error) {
-	ttl := c.spec.TTL
-	if call.TTL > 0 {
-		ttl = call.TTL
-	}
-	if c.spec.TTLOf != nil {
-		ttl = c.spec.TTLOf(l.value)
-	}
-	if c.spec.Tags != nil {
-		l.names = c.spec.Tags(l.value)
-		if err := checkTags(l.names); err != nil {
-			return err
-		}
-	}
-	if ttl < shortest {
-		return nil
-	}
-	l.ttl = c.jittered(ttl)
-	if l.payload == nil && (c.eng.remote != nil || c.spec.Cost == nil) {
-		if l.payload, err = c.spec.Encode(nil, l.value); err != nil {
-			l.ttl = 0
-			return err
-		}
-	}
-	if len(l.payload) > c.eng.largest {
-		l.ttl = 0
-		c.counts.tooLarge.Add(1)
-		return nil
-	}
-	l.size = c.size(l.value, false, len(l.payload))
-	return nil
 }

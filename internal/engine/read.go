@@ -27,6 +27,7 @@ type outcome struct {
 	// load took, and how it stands there.
 	fresh, age, took time.Duration
 	raw, payload     []byte
+	encoded          int // how long the payload was before it was compressed
 
 	it *item // of a fallback from memory
 

@@ -26,7 +26,7 @@ func (c *Cache) Set(ctx context.Context, key string, value any, call Call) error
 		return err
 	}
 	l := loaded{value: value}
-	if err := flight.Recovering(func() error { return c.prepare(&l, call) }); err != nil {
+	if err := flight.Recovering(func() error { return c.prepare(&l, key, call) }); err != nil {
 		return err
 	}
 	keys := append([]string{key}, others(key, call.Also)...)
@@ -36,6 +36,7 @@ func (c *Cache) Set(ctx context.Context, key string, value any, call Call) error
 	}
 	for _, k := range keys {
 		c.setOne(ctx, k, l, c.allTags(k, call.Tags, l.names))
+		l.room = nil // given to the first
 	}
 	return nil
 }

@@ -145,45 +145,65 @@ type Tag struct {
 // ErrTags is Seal's error: the names of the tags are too long.
 var ErrTags = errors.New("envelope: too many tags, or too long names")
 
-// Seal returns the envelope of b under the full Redis key.
-func Seal(key string, h Head, b Body) ([]byte, error) {
-	n := 0
+// Front is how long the part before the payload is of a value with tags of these
+// names.
+func Front(names ...string) int {
+	n := tagsAt
+	for _, name := range names {
+		n += TagOverhead + len(name)
+	}
+	return n
+}
+
+// Seal returns the envelope of b under the full Redis key. If room is as long as
+// that and ends with the payload, behind Front bytes, the envelope is written over
+// it and nothing is copied: then nobody else may have a use for room, a command that
+// was given up and is still on its way neither.
+func Seal(key string, h Head, b Body, room []byte) ([]byte, error) {
+	n := tagsAt
 	for _, t := range b.Tags {
 		if len(t.Name) > LongestName {
 			return nil, ErrTags
 		}
-		n += nonceLen + nameLenLen + len(t.Name)
+		n += TagOverhead + len(t.Name)
 	}
-	if n > mostTagBytes {
+	if n-tagsAt > mostTagBytes {
 		return nil, ErrTags
 	}
+	if room == nil || len(room) != n+len(b.Payload) {
+		room = make([]byte, n+len(b.Payload))
+		copy(room[n:], b.Payload)
+	}
+	write(room, n, key, h, b)
+	return room, nil
+}
+
+// write writes the front of n bytes.
+func write(whole []byte, n int, key string, h Head, b Body) {
 	if b.Expired {
 		h.Kind = expired(h.Kind)
 	}
-	out := make([]byte, 0, tagsAt+n+len(b.Payload))
-	out = h.Append(out)
+	out := h.Append(whole[:0])
 	out = append(out, b.Schema[:]...)
 	out = out[:tagsAt]
 	put(out[createdAt:freshAt], uint64(b.Created.UnixMilli()))
 	put(out[freshAt:loadAt], uint64(b.FreshUntil.UnixMilli()))
 	put(out[loadAt:tagLenAt], uint64(max(0, b.LoadTime.Microseconds())))
-	put(out[tagLenAt:sumAt], uint64(n))
+	put(out[tagLenAt:sumAt], uint64(n-tagsAt))
 	for _, t := range b.Tags {
 		out = append(out, t.Nonce[:]...)
 		out = out[:len(out)+nameLenLen]
 		put(out[len(out)-nameLenLen:], uint64(len(t.Name)))
 		out = append(out, t.Name...)
 	}
-	out = append(out, b.Payload...)
-	put(out[sumAt:tagsAt], sum(key, out))
-	return out, nil
+	put(whole[sumAt:tagsAt], sum(key, whole))
 }
 
 // Renew is the front of a value that stays as it is in raw but for its head and its
 // times: up to where its tags begin. False if b has other tags than raw.
 func Renew(key string, raw []byte, h Head, b Body) (front []byte, ok bool) {
 	b.Payload = nil
-	sealed, err := Seal(key, h, b)
+	sealed, err := Seal(key, h, b, nil)
 	if err != nil || len(raw) < len(sealed) || string(raw[tagLenAt:sumAt]) != string(sealed[tagLenAt:sumAt]) ||
 		string(raw[tagsAt:len(sealed)]) != string(sealed[tagsAt:]) {
 		return nil, false
@@ -201,7 +221,8 @@ var (
 
 // Open reads what is under the full Redis key. A lease comes with an empty
 // Body, a marker is foreign: see IsMarker. The payload is a part of raw, not a copy.
-func Open(key string, raw []byte) (Head, Body, error) {
+// The tags are put into room, if they fit.
+func Open(key string, raw []byte, room []Tag) (Head, Body, error) {
 	h, ok := OpenHead(raw)
 	if !ok {
 		return h, Body{}, ErrForeign
@@ -230,7 +251,7 @@ func Open(key string, raw []byte) (Head, Body, error) {
 	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || want != sum(key, raw) || tagLen > uint64(len(raw)-tagsAt) {
 		return h, Body{}, ErrDamaged
 	}
-	if b.Tags, ok = openTags(raw[tagsAt : tagsAt+int(tagLen)]); !ok {
+	if b.Tags, ok = openTags(raw[tagsAt:tagsAt+int(tagLen)], room[:0]); !ok {
 		return h, Body{}, ErrDamaged
 	}
 	b.Created = time.UnixMilli(int64(created))
@@ -241,10 +262,7 @@ func Open(key string, raw []byte) (Head, Body, error) {
 	return h, b, nil
 }
 
-func openTags(raw []byte) (tags []Tag, ok bool) {
-	if len(raw) > 0 {
-		tags = make([]Tag, 0, 3)
-	}
+func openTags(raw []byte, tags []Tag) (_ []Tag, ok bool) {
 	for len(raw) > 0 {
 		var t Tag
 		if len(raw) < nonceLen+nameLenLen {

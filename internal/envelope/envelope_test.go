@@ -27,7 +27,7 @@ func sample() (Head, Body) {
 }
 
 func seal(t testing.TB, key string, h Head, b Body) []byte {
-	raw, err := Seal(key, h, b)
+	raw, err := Seal(key, h, b, nil)
 	require.NoError(t, err)
 	return raw
 }
@@ -41,7 +41,7 @@ func TestWhatIsSealedOpensUnchanged(t *testing.T) {
 			if kind == Absent {
 				b.Payload = []byte{}
 			}
-			gotHead, gotBody, err := Open("p:user:1", seal(t, "p:user:1", h, b))
+			gotHead, gotBody, err := Open("p:user:1", seal(t, "p:user:1", h, b), nil)
 			require.NoError(t, err)
 			assert.Equal(t, h, gotHead)
 			assert.Equal(t, b, gotBody)
@@ -55,11 +55,11 @@ func TestALeaseIsAHeadAlone(t *testing.T) {
 	h.Kind = Lease
 	raw := h.Append(nil)
 	require.Len(t, raw, HeadLen)
-	got, body, err := Open("k", raw)
+	got, body, err := Open("k", raw, nil)
 	require.NoError(t, err)
 	assert.Equal(t, h, got)
 	assert.Zero(t, body)
-	_, _, err = Open("k", append(raw, 'x'))
+	_, _, err = Open("k", append(raw, 'x'), nil)
 	assert.ErrorIs(t, err, ErrDamaged)
 }
 
@@ -71,7 +71,7 @@ func TestEveryFlippedBitIsAMiss(t *testing.T) {
 		for bit := range 8 {
 			bad := bytes.Clone(raw)
 			bad[i] ^= 1 << bit
-			got, _, err := Open("p:user:1", bad)
+			got, _, err := Open("p:user:1", bad, nil)
 			if i >= tokenAt && i < cacheAt { // scripts write it: another token, the same value
 				require.NoError(t, err)
 				require.NotEqual(t, h.Token, got.Token)
@@ -87,17 +87,17 @@ func TestEveryTruncationIsAMiss(t *testing.T) {
 	h, b := sample()
 	raw := seal(t, "p:user:1", h, b)
 	for n := range raw {
-		_, _, err := Open("p:user:1", raw[:n])
+		_, _, err := Open("p:user:1", raw[:n], nil)
 		require.Error(t, err, "%d bytes", n)
 	}
-	_, _, err := Open("p:user:1", append(raw, 0))
+	_, _, err := Open("p:user:1", append(raw, 0), nil)
 	require.Error(t, err)
 }
 
 func TestAnotherKeysValueIsAMiss(t *testing.T) {
 	t.Parallel()
 	h, b := sample()
-	_, _, err := Open("p:user:2", seal(t, "p:user:1", h, b))
+	_, _, err := Open("p:user:2", seal(t, "p:user:1", h, b), nil)
 	assert.ErrorIs(t, err, ErrDamaged)
 }
 
@@ -124,7 +124,7 @@ func TestAValueThatWasExpiredInPlaceOpensAsExpired(t *testing.T) {
 			token := NewToken()
 			raw[3] = byte(kinds[1])
 			copy(raw[15:37], token[:])
-			got, body, err := Open("k", raw)
+			got, body, err := Open("k", raw, nil)
 			require.NoError(t, err)
 			assert.True(t, body.Expired)
 			assert.Equal(t, kinds[0], got.Kind)
@@ -138,10 +138,10 @@ func TestTagsThatDoNotFitAreAnError(t *testing.T) {
 	t.Parallel()
 	h, b := sample()
 	b.Tags = []Tag{{Name: strings.Repeat("x", LongestName+1)}}
-	_, err := Seal("k", h, b)
+	_, err := Seal("k", h, b, nil)
 	require.ErrorIs(t, err, ErrTags)
 	b.Tags = make([]Tag, 20_000)
-	_, err = Seal("k", h, b)
+	_, err = Seal("k", h, b, nil)
 	require.ErrorIs(t, err, ErrTags)
 }
 
@@ -163,7 +163,7 @@ func FuzzOpenNeverPanicsAndAcceptsOnlyWhatItWouldWrite(f *testing.F) {
 	f.Add("", []byte("tc1V"))
 	f.Add("k", []byte("plain text under our key"))
 	f.Fuzz(func(t *testing.T, key string, raw []byte) {
-		head, body, err := Open(key, raw)
+		head, body, err := Open(key, raw, nil)
 		if err != nil || head.Kind == Lease {
 			return
 		}
@@ -176,7 +176,7 @@ func BenchmarkOpen(b *testing.B) {
 	raw := seal(b, "p:user:1", h, body)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := Open("p:user:1", raw); err != nil {
+		if _, _, err := Open("p:user:1", raw, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

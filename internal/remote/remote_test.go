@@ -59,7 +59,7 @@ func lease(token string) []byte {
 func value(token, payload string) []byte {
 	h := envelope.Head{Kind: envelope.Value, Stamp: envelope.NewID("m"), Cache: envelope.NewID("c")}
 	copy(h.Token[:], fmt.Sprintf("%-22s", token))
-	raw, err := envelope.Seal("k", h, envelope.Body{Payload: []byte(payload)})
+	raw, err := envelope.Seal("k", h, envelope.Body{Payload: []byte(payload)}, nil)
 	if err != nil {
 		panic(err)
 	}
