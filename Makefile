@@ -1,4 +1,4 @@
-.PHONY: help demo serve test test-race test-mini test-examples test-benchmarks consistency sensitivity outage soak rest-client million model lint bench fuzz
+.PHONY: help demo serve test test-race test-mini test-examples test-benchmarks test-modules consistency sensitivity outage soak rest-client million model lint bench fuzz
 
 STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 FUZZTIME ?= 20s
@@ -16,7 +16,7 @@ serve: examples/bin ## the example service on http://127.0.0.1:8080
 examples/bin:
 	cd examples && go build -o bin/ ./server ./loadtest ./doctor
 
-test: lint test-race test-mini test-examples test-benchmarks ## everything: unit and integration, under 10 minutes on 2 cores
+test: lint test-race test-mini test-examples test-benchmarks test-modules ## everything: unit and integration, under 10 minutes on 2 cores
 
 test-race: ## the library with the race detector, on real servers where redis-server is on PATH
 	go test -race -timeout 8m ./...
@@ -29,6 +29,9 @@ test-examples: ## the example service, load test and doctor
 
 test-benchmarks: ## make outage and make soak, a few seconds of each
 	cd benchmarks && go vet ./... && go test -timeout 5m ./...
+
+test-modules: ## the modules that need what the library does not: s2, the compressor
+	cd s2 && go vet ./... && go test -race -timeout 5m ./...
 
 outage: ## calls while Redis is killed, frozen, cut off…, beside two rivals: about 25 minutes, OUTAGEFLAGS=-ours about 6
 	cd benchmarks && go run ./outage $(if $(JSON),-json $(abspath $(JSON))) $(OUTAGEFLAGS)
@@ -57,12 +60,13 @@ lint: ## gofmt, vet, staticcheck
 	$(STATICCHECK) ./...
 	cd examples && $(STATICCHECK) ./...
 	cd benchmarks && $(STATICCHECK) ./...
+	cd s2 && $(STATICCHECK) ./...
 
 bench: ## each figure beside its floor, in the same run
 	go test -run '^$$' -bench . -benchmem -count 5 .
 	go test -run '^$$' -bench 'Eviction|TrackingCPU' -benchtime 5000x -count 3 ./internal/engine ./internal/coherence
 
 fuzz: ## every fuzz target for FUZZTIME
-	@go list ./... | while read -r p; do \
+	@for d in . s2; do ( cd $$d && go list ./... | while read -r p; do \
 	  go test -list '^Fuzz' "$$p" | grep '^Fuzz' | while read -r f; do \
-	    echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) "$$p" || exit 1; done || exit 1; done
+	    echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) "$$p" || exit 1; done || exit 1; done ) || exit 1; done
