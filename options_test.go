@@ -64,18 +64,22 @@ func TestOptionsThatMakeNoSenseAreAnErrorThatNamesTheField(t *testing.T) {
 		field string
 		why   string
 	}{
-		"no name":                 {options{TTL: time.Hour}, "Name", "empty"},
-		"no TTL":                  {options{Name: "x"}, "TTL", "missing"},
-		"TTL below 0":             {options{Name: "x", TTL: -time.Second}, "TTL", "-1s"},
-		"TTL below 1 ms":          {options{Name: "x", TTL: time.Microsecond}, "TTL", "1µs"},
-		"a number for a TTL":      {options{Name: "x", TTL: 300}, "TTL", "300ns"},
-		"memory TTL below 0":      {options{Name: "x", TTL: time.Hour, MemoryTTL: -1}, "MemoryTTL", "-1ns"},
-		"negative TTL below 1 ms": {options{Name: "x", TTL: time.Hour, NegativeTTL: 1}, "NegativeTTL", "1ns"},
-		"load timeout below 0":    {options{Name: "x", TTL: time.Hour, LoadTimeout: -1}, "LoadTimeout", "-1ns"},
-		"jitter of all":           {options{Name: "x", TTL: time.Hour, Jitter: 1}, "Jitter", "1"},
-		"jitter that is none":     {options{Name: "x", TTL: time.Hour, Jitter: math.NaN()}, "Jitter", "NaN"},
-		"infinite jitter":         {options{Name: "x", TTL: time.Hour, Jitter: math.Inf(1)}, "Jitter", "+Inf"},
-		"reserved key prefix":     {options{Name: "x", TTL: time.Hour, KeyPrefix: "~x:"}, "KeyPrefix", `"~x:"`},
+		"no name":                  {options{TTL: time.Hour}, "Name", "empty"},
+		"no TTL":                   {options{Name: "x"}, "TTL", "missing"},
+		"TTL below 0":              {options{Name: "x", TTL: -time.Second}, "TTL", "-1s"},
+		"TTL below 1 ms":           {options{Name: "x", TTL: time.Microsecond}, "TTL", "1µs"},
+		"a number for a TTL":       {options{Name: "x", TTL: 300}, "TTL", "300ns"},
+		"memory TTL below 0":       {options{Name: "x", TTL: time.Hour, MemoryTTL: -1}, "MemoryTTL", "-1ns"},
+		"negative TTL below 1 ms":  {options{Name: "x", TTL: time.Hour, NegativeTTL: 1}, "NegativeTTL", "1ns"},
+		"load timeout below 0":     {options{Name: "x", TTL: time.Hour, LoadTimeout: -1}, "LoadTimeout", "-1ns"},
+		"jitter of all":            {options{Name: "x", TTL: time.Hour, Jitter: 1}, "Jitter", "1"},
+		"jitter that is none":      {options{Name: "x", TTL: time.Hour, Jitter: math.NaN()}, "Jitter", "NaN"},
+		"infinite jitter":          {options{Name: "x", TTL: time.Hour, Jitter: math.Inf(1)}, "Jitter", "+Inf"},
+		"compress above below 0":   {options{Name: "x", TTL: time.Hour, Compressor: trims{}, CompressAbove: -1}, "CompressAbove", "-1"},
+		"compress above and none":  {options{Name: "x", TTL: time.Hour, CompressAbove: 5}, "CompressAbove", "without a Compressor"},
+		"a schema with a newline":  {options{Name: "x", TTL: time.Hour, Schema: "v2\n"}, "Schema", `"v2\n"`},
+		"a schema that is no text": {options{Name: "x", TTL: time.Hour, Schema: "\xff"}, "Schema", `"\xff"`},
+		"reserved key prefix":      {options{Name: "x", TTL: time.Hour, KeyPrefix: "~x:"}, "KeyPrefix", `"~x:"`},
 	}
 	for name, c := range cases {
 		cache, err := tiercache.New(tiers, c.opts)

@@ -149,7 +149,7 @@ next:
 
 // fill writes the value if what is held still stands. It is done even if nobody
 // waits any more: the load is paid for, and its lease must not stand for nothing.
-func (c *Cache) fill(ctx context.Context, h hold, l loaded, gens []*gen) (bool, error) {
+func (c *Cache) fill(ctx context.Context, h hold, l *loaded, gens []*gen) (bool, error) {
 	head := h.head
 	head.Kind = envelope.Value
 	if l.absent {
@@ -181,11 +181,22 @@ func (c *Cache) fill(ctx context.Context, h hold, l loaded, gens []*gen) (bool, 
 			return c.eng.remote.Extend(ctx, h.rkey, h.stands, front, life)
 		}
 	}
-	raw, err := envelope.Seal(h.rkey, head, body, l.room)
+	raw, err := l.seal(h.rkey, head, body)
 	if err != nil {
 		return false, err
 	}
 	return c.eng.remote.Fill(ctx, h.rkey, h.stands, raw, life)
+}
+
+// seal makes the envelope of a key. The first is made where the payload is, each
+// further one is a copy. Two keys in one room would be:
+//
+//	fill k1: given up at its deadline, its bytes wait to be written | fill k2: writes
+//	over them | what comes to Redis under k1 is k2's
+func (l *loaded) seal(rkey string, head envelope.Head, body envelope.Body) ([]byte, error) {
+	room := l.room
+	l.room = nil
+	return envelope.Seal(rkey, head, body, room)
 }
 
 // release gives leases back, and removes what is old, since the source has said

@@ -158,10 +158,9 @@ func (c *Cache) loadHeld(ctx context.Context, out *outcome, holds []hold, load L
 		return
 	}
 	for i, h := range holds {
-		gens, standing, err := c.fillOne(ctx, out, h, l, b.of(i))
+		gens, standing, err := c.fillOne(ctx, out, h, &l, b.of(i))
 		if i == 0 {
 			out.gens, out.standing = gens, standing
-			l.room = nil // given to the first
 		}
 		if err != nil { // nobody waits for more than one budget
 			c.endTurns(holds[:i])
@@ -192,7 +191,7 @@ func (c *Cache) endTurns(holds []hold) {
 }
 
 // fillOne fills one key, and keeps the value in memory if Redis has it.
-func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l loaded, gens []*gen) (_ []*gen, standing bool, _ error) {
+func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l *loaded, gens []*gen) (_ []*gen, standing bool, _ error) {
 	// What the server tells from here on may be of this fill: see confirm.go.
 	h.v = c.eng.again(h.v, h.hash, h.rkey)
 	if out.filledAt == 0 {
@@ -202,7 +201,7 @@ func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l loaded, gen
 	switch {
 	case err != nil: // it may have been filled, or not: then nobody waits for the lease
 		c.counts.errors.Add(1)
-		c.keepAlone(h, l, gens, out.loadBegan)
+		c.keepAlone(h, *l, gens, out.loadBegan)
 		return gens, false, err
 	case !filled:
 		c.counts.fillsRefused.Add(1)
@@ -210,7 +209,7 @@ func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l loaded, gen
 	}
 	gens, standing = c.eng.present(ctx, gens)
 	if life := c.memoryLife(l.ttl); standing && life > 0 {
-		c.eng.keep(c.filledItem(h, l, life, gens), h.v)
+		c.eng.keep(c.filledItem(h, *l, life, gens), h.v)
 	}
 	return gens, standing, nil
 }

@@ -35,13 +35,12 @@ func (c *Cache) Set(ctx context.Context, key string, value any, call Call) error
 		return nil
 	}
 	for _, k := range keys {
-		c.setOne(ctx, k, l, c.allTags(k, call.Tags, l.names))
-		l.room = nil // given to the first
+		c.setOne(ctx, k, &l, c.allTags(k, call.Tags, l.names))
 	}
 	return nil
 }
 
-func (c *Cache) setOne(ctx context.Context, key string, l loaded, tags []*tag) {
+func (c *Cache) setOne(ctx context.Context, key string, l *loaded, tags []*tag) {
 	e := c.eng
 	if len(key) > longestKey {
 		c.counts.tooLarge.Add(1)
@@ -51,7 +50,7 @@ func (c *Cache) setOne(ctx context.Context, key string, l loaded, tags []*tag) {
 	h := hold{key: key, hash: memory.Hash(key), rkey: e.prefix + key}
 	h.v = c.sample(h.hash, key)
 	if e.remote == nil || c.spec.MemoryOnly {
-		c.setAlone(ctx, h, l, tags)
+		c.setAlone(ctx, h, *l, tags)
 		return
 	}
 	gens, err := e.obtain(ctx, tags, l.ttl, nil)
@@ -70,13 +69,13 @@ func (c *Cache) setOne(ctx context.Context, key string, l loaded, tags []*tag) {
 		c.counts.errors.Add(1)
 		e.queue(journal.Key, key) // before memory: a reader that finds no item finds the entry
 		if gens, ok := e.localGens(tags, h.v); ok {
-			it := c.item(h.hash, key, l, life, h.v, gens)
+			it := c.item(h.hash, key, *l, life, h.v, gens)
 			it.Meta.born = now()
 			e.replace(it, h.v)
 		}
 	case stored:
 		if gens, ok := e.present(ctx, gens); ok {
-			e.replace(c.filledItem(h, l, life, gens), h.v)
+			e.replace(c.filledItem(h, *l, life, gens), h.v)
 			return
 		}
 		e.drop(key)
@@ -110,7 +109,7 @@ func (c *Cache) setAlone(ctx context.Context, h hold, l loaded, tags []*tag) {
 	e.replace(it, h.v)
 }
 
-func (c *Cache) seizeAndFill(ctx context.Context, h *hold, l loaded, gens []*gen) (bool, error) {
+func (c *Cache) seizeAndFill(ctx context.Context, h *hold, l *loaded, gens []*gen) (bool, error) {
 	stamp, err := c.eng.remote.Stamp(ctx, h.rkey)
 	if err != nil {
 		return false, err
