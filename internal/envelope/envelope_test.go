@@ -181,3 +181,49 @@ func BenchmarkOpen(b *testing.B) {
 		}
 	}
 }
+
+func TestTheEnvelopeIsMadeInTheRoomThatIsGivenIfItFits(t *testing.T) {
+	t.Parallel()
+	h, b := sample()
+	want := seal(t, "k", h, b)
+	front := Front(b.Tags[0].Name, b.Tags[1].Name)
+	require.Equal(t, string(b.Payload), string(want[front:]))
+	for name, c := range map[string]struct {
+		room  []byte
+		taken bool
+	}{
+		"as long":   {append(bytes.Repeat([]byte{'x'}, front), b.Payload...), true},
+		"too short": {append(make([]byte, front-1), b.Payload...), false},
+		"too long":  {append(make([]byte, front+1), b.Payload...), false},
+		"none":      {nil, false},
+	} {
+		was := bytes.Clone(c.room)
+		b.Payload = []byte(`{"name":"Ann"}`)
+		if c.taken {
+			b.Payload = c.room[front:]
+		}
+		got, err := Seal("k", h, b, c.room)
+		require.NoError(t, err, name)
+		assert.Equal(t, string(want), string(got), name)
+		if c.taken {
+			assert.Same(t, &c.room[0], &got[0], name)
+		} else {
+			assert.Equal(t, was, c.room, name)
+		}
+	}
+}
+
+func TestOpenPutsTagsThatFitIntoTheRoomItIsGiven(t *testing.T) {
+	h, b := sample()
+	b.Tags[1].Name = ""
+	raw := seal(t, "k", h, b)
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		var room [4]Tag
+		if _, got, err := Open("k", raw, room[:]); err != nil || len(got.Tags) != 2 {
+			panic("not opened")
+		}
+	}))
+	_, got, err := Open("k", raw, make([]Tag, 0, 1))
+	require.NoError(t, err)
+	assert.Equal(t, b.Tags, got.Tags)
+}
