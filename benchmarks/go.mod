@@ -3,6 +3,7 @@ module github.com/tiercache/tiercache/benchmarks
 go 1.26.0
 
 require (
+	github.com/fxamacker/cbor/v2 v2.10.0
 	github.com/go-redis/cache/v9 v9.0.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/stretchr/testify v1.12.1
@@ -10,13 +11,16 @@ require (
 	go.uber.org/goleak v1.3.0
 )
 
+require github.com/x448/float16 v0.8.4 // indirect
+
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dgraph-io/ristretto/v2 v2.4.2 // indirect
 	github.com/dustin/go-humanize v1.0.1 // indirect
-	github.com/klauspost/compress v1.13.6 // indirect
+	github.com/klauspost/compress v1.20.4 // indirect
+	github.com/tiercache/tiercache/s2 v0.0.0
 	github.com/vmihailenco/go-tinylfu v0.2.2 // indirect
-	github.com/vmihailenco/msgpack/v5 v5.3.4 // indirect
+	github.com/vmihailenco/msgpack/v5 v5.4.1
 	github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
@@ -24,4 +28,7 @@ require (
 	golang.org/x/sys v0.48.0 // indirect
 )
 
-replace github.com/tiercache/tiercache => ../
+replace (
+	github.com/tiercache/tiercache => ../
+	github.com/tiercache/tiercache/s2 => ../s2
+)
