@@ -12,8 +12,8 @@ import (
 
 // cborMode keeps the nanoseconds of a time, which CBOR's default drops. Names come
 // from tags of JSON where there are none of CBOR.
-var cborMode = func() cbor.UserBufferEncMode {
-	mode, err := cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.UserBufferEncMode()
+var cborMode = func() cbor.EncMode {
+	mode, err := cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode()
 	if err != nil {
 		panic(err)
 	}
@@ -24,21 +24,13 @@ var cborMode = func() cbor.UserBufferEncMode {
 type cborCodec[T any] struct{}
 
 func (cborCodec[T]) Append(dst []byte, v T) ([]byte, error) {
-	b := appender{dst}
-	err := cborMode.NewEncoder(&b).Encode(v)
-	return b.dst, err
+	b, err := cborMode.Marshal(v)
+	return append(dst, b...), err
 }
 
 func (cborCodec[T]) Decode(src []byte) (v T, err error) {
 	err = cbor.Unmarshal(src, &v)
 	return v, err
-}
-
-type appender struct{ dst []byte }
-
-func (a *appender) Write(p []byte) (int, error) {
-	a.dst = append(a.dst, p...)
-	return len(p), nil
 }
 
 func Example() {
