@@ -45,8 +45,9 @@ func New[T any](tiers *Tiers, opts Options[T]) (*Cache[T], error) {
 		CompressAbove: o.CompressAbove,
 		Encode:        func(dst []byte, v any) ([]byte, error) { return codec.Append(dst, *v.(*T)) },
 		Decode: func(src []byte) (any, error) {
-			v, err := codec.Decode(src)
-			return &v, err
+			v := new(T)
+			err := decodeTo(codec, src, v)
+			return v, err
 		},
 	}
 	if o.TTLOf != nil {

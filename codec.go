@@ -97,6 +97,16 @@ func (o Options[T]) codecOf() Codec[T] {
 	return jsonCodec[T]{}
 }
 
+// decodeTo is Decode, and for the default without the copies of a value that is
+// returned: one is on the heap.
+func decodeTo[T any](c Codec[T], src []byte, v *T) (err error) {
+	if _, ok := c.(jsonCodec[T]); ok {
+		return json.Unmarshal(src, v)
+	}
+	*v, err = c.Decode(src)
+	return err
+}
+
 // schemaOf is what goes, hashed, into every envelope: values of another are a miss.
 // That a value is compressed is a part of it whatever Options.Schema says: a reader
 // without the Compressor would take the mark before it for the value's.

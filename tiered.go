@@ -54,8 +54,10 @@ type Config struct {
 	// missed the last invalidations. Default: they are loaded anew.
 	TrustAfterFailover bool
 
-	// LargestValue is how long, in bytes, the encoding of a value may be to be stored.
-	// A longer one is returned, and counted in CacheStats.TooLarge. Default: 1 MiB.
+	// LargestValue is how long, in bytes, the encoding of a value may be to be stored,
+	// before it is compressed. A longer one is returned, and counted in
+	// CacheStats.TooLarge. What stands under a key and is longer, or would be once it is
+	// decompressed, is a miss: no room is made for it. Default: 1 MiB.
 	LargestValue int
 
 	// SummaryEvery writes a line of statistics to Logger after every so many
