@@ -3,7 +3,7 @@ package tiercache_test
 import (
 	"bytes"
 	"context"
-	big "encoding/binary"
+	fixed "encoding/binary"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -189,11 +189,11 @@ type trims struct{ lie bool } // lie: it makes room for whatever it is told to
 
 func (trims) Compress(dst, src []byte) []byte {
 	short := bytes.TrimRight(src, "0")
-	return append(big.BigEndian.AppendUint32(dst, uint32(len(src)-len(short))), short...)
+	return append(fixed.BigEndian.AppendUint32(dst, uint32(len(src)-len(short))), short...)
 }
 
 func (c trims) Decompress(dst, src []byte, most int) ([]byte, error) {
-	zeros := int(big.BigEndian.Uint32(src)) // panics if there is less
+	zeros := int(fixed.BigEndian.Uint32(src)) // panics if there is less
 	if src = src[4:]; len(src)+zeros > most && !c.lie {
 		return dst, errors.New("too long")
 	}

@@ -19,8 +19,9 @@
 //     allocation.
 //  2. Redis: all of this process who ask for the key at the same time share one
 //     read. A good value goes into memory and is returned. What was written by
-//     another cache, another version or another codec, under another key, to an
-//     earlier life of the server, or was damaged, is a miss.
+//     another cache, another version or another codec, of a type that has changed
+//     since, under another key, to an earlier life of the server, or was damaged, is
+//     a miss.
 //  3. The lease: of all processes one gets the lease of the key, the others wait
 //     until they hear of its value. Its holder keeps renewing it while the loader runs; if it is
 //     killed, the lease runs out after 3 seconds and another loads.

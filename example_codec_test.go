@@ -2,7 +2,7 @@ package tiercache_test
 
 import (
 	"context"
-	"encoding/binary"
+	fixed "encoding/binary"
 	"fmt"
 	"time"
 
@@ -19,11 +19,11 @@ type Position struct {
 type positionCodec struct{}
 
 func (positionCodec) Append(dst []byte, p Position) ([]byte, error) {
-	return binary.Append(dst, binary.LittleEndian, p)
+	return fixed.Append(dst, fixed.LittleEndian, p)
 }
 
 func (positionCodec) Decode(src []byte) (p Position, err error) {
-	_, err = binary.Decode(src, binary.LittleEndian, &p)
+	_, err = fixed.Decode(src, fixed.LittleEndian, &p)
 	return p, err
 }
 
