@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tiercache/tiercache/benchmarks/peers/rivals"
+)
+
+// group is one kind of measurement, with what it requires of tiercache. A new one
+// is a line in groups.
+type group struct {
+	name, what   string
+	run          func(context.Context, *bench) (report, error)
+	requirements func(report) []requirement
+}
+
+var groups = []group{
+	{"memory", "a hit in memory", memoryHit, memoryRequired},
+	{"redis", "a hit in Redis", redisHit, redisRequired},
+	{"bulk", "100 keys at once", bulk, bulkRequired},
+	{"stampede", "1,000 goroutines ask for one cold key", stampede, stampedeRequired},
+	{"growth", "more keys, more goroutines, larger values", growth, growthRequired},
+}
+
+// bench is how and where is measured.
+type bench struct {
+	addr   string // of a redis-server that nothing else uses
+	rounds int
+	window time.Duration // of one contender in one round
+	quick  bool          // few keys and few rounds; shows that it works
+}
+
+// report is what a group found.
+type report struct {
+	Group        string        `json:"group"`
+	What         string        `json:"what"`
+	Series       []series      `json:"series"`
+	Requirements []requirement `json:"requirements"`
+}
+
+// find returns the series with the name, which a group has given it.
+func (r report) find(name string) series {
+	for _, s := range r.Series {
+		if s.Name == name {
+			return s
+		}
+	}
+	return series{Name: name}
+}
+
+// quickly is a where figures do not count, else b.
+func quickly[T any](b *bench, quick, full T) T {
+	if b.quick {
+		return quick
+	}
+	return full
+}
+
+// opened is a contender's cache, with the keys that are its alone.
+type opened struct {
+	rivals.Opener
+	*rivals.Cache
+	source *rivals.Source
+	keys   []item
+}
+
+// item is a key and what its value must say.
+type item struct {
+	key string
+	id  int64
+}
+
+func items(user, n int) []item {
+	all := make([]item, n)
+	for i := range all {
+		all[i] = item{rivals.Key(user, int64(i)), int64(i)}
+	}
+	return all
+}
+
+func names(all []item) []string {
+	keys := make([]string, len(all))
+	for i, one := range all {
+		keys[i] = one.key
+	}
+	return keys
+}
+
+// closer ends what was opened, the last first.
+type closer []func() error
+
+func (c *closer) add(f func() error) { *c = append(*c, f) }
+
+func (c *closer) close(err *error) {
+	for i := len(*c) - 1; i >= 0; i-- {
+		if e := (*c)[i](); e != nil && *err == nil {
+			*err = e
+		}
+	}
+}
+
+// open opens the chosen of all rivals, and stores keys in each.
+func (b *bench) open(ctx context.Context, c *closer, keys, size int, chosen func(rivals.Opener) bool) ([]*opened, error) {
+	var all []*opened
+	for user, o := range rivals.All {
+		if !chosen(o) {
+			continue
+		}
+		one := &opened{Opener: o, source: &rivals.Source{Size: size}, keys: items(user, keys)}
+		var err error
+		if one.Cache, err = o.Open(rivals.Env{Addr: b.addr, Source: one.source}); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.Name, err)
+		}
+		c.add(one.Close)
+		if err := one.warm(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.Name, err)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// settleWithin is how long what was stored may take to be found.
+const settleWithin = 30 * time.Second
+
+// warm asks for each key until all are answered without a load, and by memory if
+// the cache has one. Each answer is checked.
+func (o *opened) warm(ctx context.Context) error {
+	pass := func() error {
+		for _, one := range o.keys {
+			if err := one.check(o.Get(ctx, one.key)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := pass(); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(settleWithin); ; {
+		loads, settled, err := o.source.Loads.Load(), true, error(nil)
+		if o.Settled != nil {
+			settled, err = o.Settled(pass)
+		} else {
+			err = pass()
+		}
+		if err != nil {
+			return err
+		}
+		if settled && o.source.Loads.Load() == loads {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("after %v %d keys are still not answered from where they were stored", settleWithin, len(o.keys))
+		}
+	}
+}
+
+func (i item) check(id int64, err error) error {
+	if err != nil {
+		return err
+	}
+	if id != i.id {
+		return fmt.Errorf("asked for %q and got the profile %d", i.key, id)
+	}
+	return nil
+}
