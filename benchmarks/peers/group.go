@@ -72,6 +72,36 @@ type item struct {
 	id  int64
 }
 
+// notMemory counts answers of Get that did not come from memory, or not from
+// where they were stored if the cache has no memory.
+func (o *opened) notMemory() int64 {
+	if o.NotMemory != nil {
+		return o.NotMemory()
+	}
+	return o.source.Loads.Load()
+}
+
+// hit is how what memory has is asked for.
+func (o *opened) hit() func(context.Context, string) (int64, error) {
+	if o.Hit != nil {
+		return o.Hit
+	}
+	return o.Get
+}
+
+// notRedis is notMemory of Fresh and Redis.
+func (o *opened) notRedis() int64 {
+	if o.NotRedis != nil {
+		return o.NotRedis()
+	}
+	return o.source.Loads.Load()
+}
+
+// again tells ours with another call, which differs in memory only.
+func again(o rivals.Opener) bool {
+	return o.Name == rivals.TiercacheByValue || o.Name == rivals.TiercacheCapturing
+}
+
 func items(user, n int) []item {
 	all := make([]item, n)
 	for i := range all {
@@ -140,16 +170,11 @@ func (o *opened) warm(ctx context.Context) error {
 		return err
 	}
 	for deadline := time.Now().Add(settleWithin); ; {
-		loads, settled, err := o.source.Loads.Load(), true, error(nil)
-		if o.Settled != nil {
-			settled, err = o.Settled(pass)
-		} else {
-			err = pass()
-		}
-		if err != nil {
+		before := o.notMemory()
+		if err := pass(); err != nil {
 			return err
 		}
-		if settled && o.source.Loads.Load() == loads {
+		if o.notMemory() == before {
 			return nil
 		}
 		if time.Now().After(deadline) {

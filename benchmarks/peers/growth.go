@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -11,14 +14,17 @@ import (
 	"github.com/tiercache/tiercache/benchmarks/peers/rivals"
 )
 
+// errAbsent is of a key that memory was known to have.
+var errAbsent = errors.New("absent")
+
 const (
 	plainMap = "map"
 	// growthLimit is how much more than a plain map's a hit's time may grow.
 	growthLimit = 1.3
 )
 
-func keysSeries(n int) string    { return fmt.Sprintf("memory hit, %d keys at random", n) }
-func callersSeries(n int) string { return fmt.Sprintf("memory hit, %d goroutines", n) }
+func keysSeries(n int) string    { return "memory hit, " + plural(n, "key") + " at random" }
+func callersSeries(n int) string { return "memory hit, " + plural(n, "goroutine") }
 func sizeSeries(n int) string    { return fmt.Sprintf("Redis hit, values of %s", size(n)) }
 
 var (
@@ -56,17 +62,24 @@ func (b *bench) moreKeys(ctx context.Context, sizes []int) (_ []series, err erro
 	}
 	c.add(tiers.Close)
 	var contenders []contender
-	for _, n := range sizes {
+	for i, n := range sizes {
 		source := &rivals.Source{Size: 100}
-		cache, err := tiercache.New(tiers, tiercache.Options[*rivals.Profile]{Name: keysSeries(n), TTL: 24 * 3600e9, MemoryOnly: true})
+		cache, err := tiercache.New(tiers, tiercache.Options[*rivals.Profile]{Name: keysSeries(n), TTL: 24 * time.Hour, MemoryOnly: true})
 		if err != nil {
 			return nil, err
 		}
-		all := items(n%97, n)
+		all := items(i, n)
 		get := func(ctx context.Context, key string) (int64, error) {
 			p, err := cache.GetOrLoad(ctx, key, func(ctx context.Context) (*rivals.Profile, error) { return source.Load(ctx, key) })
 			if err != nil {
 				return 0, err
+			}
+			return p.ID, nil
+		}
+		hit := func(ctx context.Context, key string) (int64, error) {
+			p, ok, err := cache.Get(ctx, key)
+			if !ok {
+				return 0, cmp.Or(err, errAbsent)
 			}
 			return p.ID, nil
 		}
@@ -83,7 +96,7 @@ func (b *bench) moreKeys(ctx context.Context, sizes []int) (_ []series, err erro
 		order := anyOrder(n)
 		contenders = append(contenders,
 			contender{name: fmt.Sprint(plainMap, " ", n), workers: 1, run: gets(ctx, func(_ context.Context, key string) (int64, error) { return plain[key].ID, nil }, all, order)},
-			contender{name: fmt.Sprint(rivals.Tiercache, " ", n), workers: 1, loads: source.Loads.Load, run: gets(ctx, get, all, order)})
+			contender{name: fmt.Sprint(rivals.Tiercache, " ", n), workers: 1, strays: o.notMemory, run: gets(ctx, hit, all, order)})
 	}
 	joint, err := b.measure(ctx, series{By: "cpu"}, contenders)
 	if err != nil {
@@ -163,7 +176,7 @@ func (b *bench) moreCallers(ctx context.Context) (all []series, err error) {
 	for _, n := range quickly(b, []int{1, 64}, allCallers) {
 		var contenders []contender
 		for _, o := range caches {
-			contenders = append(contenders, contender{name: o.Name, workers: n, loads: o.source.Loads.Load, run: gets(ctx, o.Get, o.keys, order)})
+			contenders = append(contenders, contender{name: o.Name, workers: n, strays: o.notMemory, run: gets(ctx, o.hit(), o.keys, order)})
 		}
 		s, err := b.measure(ctx, series{Name: callersSeries(n), Floor: rivals.RistrettoTTL, By: "wall"}, contenders)
 		if err != nil {
@@ -196,7 +209,7 @@ func (b *bench) ofSize(ctx context.Context, n int) (s series, err error) {
 	}
 	var contenders []contender
 	for _, o := range caches {
-		contenders = append(contenders, contender{name: o.Name, workers: 1, loads: o.source.Loads.Load, run: apart(ctx, o.Fresh, o.keys, 1)})
+		contenders = append(contenders, contender{name: o.Name, workers: 1, strays: o.notRedis, run: apart(ctx, o.Fresh, o.keys, 1)})
 	}
 	return b.measure(ctx, series{Name: sizeSeries(n), Floor: rivals.GoRedis, By: "wall"}, contenders)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 )
 
 // requirement is what is asked of tiercache, as a figure and its limit.
@@ -88,13 +89,35 @@ func (s series) atLeast(what, name, slow string, limit float64, by func(sample) 
 	return r
 }
 
-// clean requires that nothing of ours was wrong and nothing was loaded that was stored.
+// clean requires that no answer of ours was wrong or came from elsewhere.
 func (s series) clean(name string) requirement {
-	r := requirement{What: s.Name + ": wrong answers and loads of " + name, Unit: "in all"}
-	if row := s.row(name); row != nil {
-		r.Got = float64(row.Wrong + row.Loads)
-	} else {
+	r := requirement{What: s.Name + ": answers of " + name + " that were wrong or came from elsewhere"}
+	row := s.measured(name)
+	if row == nil {
 		r.Missing = "not measured"
+		return r
 	}
+	r.Got = float64(row.Wrong + row.Strays)
 	return r
+}
+
+// allocs are whole ones per operation, as package testing counts them: what runs
+// in the background has some now and then.
+func (s series) allocs(name string) []requirement {
+	a := requirement{What: s.Name + ": allocations of " + name}
+	b := requirement{What: s.Name + ": bytes that " + name + " allocates"}
+	if row := s.measured(name); row != nil {
+		a.Got, b.Got = math.Floor(row.Allocs), math.Floor(row.Bytes)
+	} else {
+		a.Missing, b.Missing = "not measured", "not measured"
+	}
+	return []requirement{a, b}
+}
+
+// measured is the row with the name, nil if there is none or it has no figures.
+func (s series) measured(name string) *row {
+	if r := s.row(name); r != nil && !r.Cannot {
+		return r
+	}
+	return nil
 }

@@ -1,12 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -16,9 +17,8 @@ import (
 type contender struct {
 	name    string
 	workers int
-	run     func(worker, n int) (wrong int64)
-	loads   func() int64 // nil: it has no source
-	per     int          // operations that one of run counts as; 0 is 1
+	run     func(worker, n int) (wrong int64, first error)
+	strays  func() int64 // answers from elsewhere than what is measured; nil: it has none
 }
 
 // sample is one contender in one round, per operation. CPU time is the
@@ -26,6 +26,7 @@ type contender struct {
 // server is another process and not counted.
 type sample struct {
 	wall, cpu, allocs, bytes float64
+	ops                      float64 // how many
 }
 
 // row is a contender's medians over the rounds.
@@ -37,11 +38,13 @@ type row struct {
 	Bytes   float64 `json:"bytes"`
 	Ratio   float64 `json:"ratio,omitempty"` // to the floor of its series
 	Wrong   int64   `json:"wrong"`
-	Loads   int64   `json:"loads"` // in a stampede per key; elsewhere none was wanted
+	Strays  int64   `json:"elsewhere"`       // answers that came from elsewhere than is measured
+	Loads   int64   `json:"loads,omitempty"` // most of a stampede
 	P50     float64 `json:"p50Ns,omitempty"`
 	P99     float64 `json:"p99Ns,omitempty"`
 	Late    float64 `json:"lateNs,omitempty"` // p99 past the load
 	samples []sample
+	Cannot  bool  `json:"cannot,omitempty"` // the contender has no such call
 	why     error // of the first wrong one
 }
 
@@ -65,7 +68,11 @@ const (
 func byCPU(s sample) float64  { return s.cpu }
 func byWall(s sample) float64 { return s.wall }
 
-// measure gives each contender one window in each round, another first each
+// muchGarbage is from how many bytes on a contender's garbage is collected before
+// the next one's window, which would else pay for it.
+const muchGarbage = 1 << 20
+
+// measure gives each contender one window in each round, in another order each
 // time. What changes on the machine from round to round, all have.
 func (b *bench) measure(ctx context.Context, s series, all []contender) (series, error) {
 	counts := make([]int, len(all))
@@ -74,18 +81,25 @@ func (b *bench) measure(ctx context.Context, s series, all []contender) (series,
 		s.Rows[i].Name = c.name
 		counts[i] = c.calibrate(b.window)
 	}
-	for round := range b.rounds {
-		for k := range all {
+	shuffle := rand.New(rand.NewPCG(5, 6))
+	runtime.GC()
+	for range b.rounds {
+		for _, i := range shuffle.Perm(len(all)) {
 			if err := ctx.Err(); err != nil {
 				return s, err
 			}
-			i := (round + k) % len(all)
 			r := &s.Rows[i]
-			before := all[i].loaded()
-			one, wrong := all[i].sample(counts[i])
+			before := all[i].strayed()
+			one, wrong, err := all[i].sample(counts[i])
 			r.samples = append(r.samples, one)
 			r.Wrong += wrong
-			r.Loads += all[i].loaded() - before
+			r.Strays += all[i].strayed() - before
+			if r.why == nil {
+				r.why = err
+			}
+			if one.bytes*one.ops > muchGarbage {
+				runtime.GC()
+			}
 		}
 	}
 	s.settle()
@@ -110,17 +124,17 @@ func (s *series) settle() {
 	}
 }
 
-func (c contender) loaded() int64 {
-	if c.loads == nil {
+func (c contender) strayed() int64 {
+	if c.strays == nil {
 		return 0
 	}
-	return c.loads()
+	return c.strays()
 }
 
 // calibrate finds how many operations fill a window, by doubling.
 func (c contender) calibrate(window time.Duration) int {
 	for n := c.workers; ; n *= 2 {
-		wall, _ := c.drive(n)
+		wall, _, _ := c.drive(n)
 		if wall >= window/8 || n >= 1<<30 {
 			return max(c.workers, int(float64(n)*float64(window)/float64(max(wall, 1))))
 		}
@@ -128,36 +142,42 @@ func (c contender) calibrate(window time.Duration) int {
 }
 
 // drive does n operations, a share by each worker.
-func (c contender) drive(n int) (time.Duration, int64) {
+func (c contender) drive(n int) (wall time.Duration, wrong int64, first error) {
 	if c.workers == 1 {
 		begun := time.Now()
-		wrong := c.run(0, n)
-		return time.Since(begun), wrong
+		wrong, first = c.run(0, n)
+		return time.Since(begun), wrong, first
 	}
 	var wg sync.WaitGroup
-	var wrong atomic.Int64
+	wrongs, firsts := make([]int64, c.workers), make([]error, c.workers)
 	begun := time.Now()
 	for w := range c.workers {
-		wg.Go(func() { wrong.Add(c.run(w, max(1, n/c.workers))) })
+		wg.Go(func() { wrongs[w], firsts[w] = c.run(w, max(1, n/c.workers)) })
 	}
 	wg.Wait()
-	return time.Since(begun), wrong.Load()
+	wall = time.Since(begun)
+	for w := range c.workers {
+		wrong += wrongs[w]
+		first = cmp.Or(first, firsts[w])
+	}
+	return wall, wrong, first
 }
 
-func (c contender) sample(n int) (sample, int64) {
+func (c contender) sample(n int) (sample, int64, error) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	cpu := cpuTime()
-	wall, wrong := c.drive(n)
+	wall, wrong, first := c.drive(n)
 	cpu = cpuTime() - cpu
 	runtime.ReadMemStats(&after)
-	ops := float64(max(1, n/c.workers) * c.workers * max(1, c.per))
+	ops := float64(max(1, n/c.workers) * c.workers)
 	return sample{
 		wall:   float64(wall) / ops,
 		cpu:    float64(cpu) / ops,
 		allocs: float64(after.Mallocs-before.Mallocs) / ops,
 		bytes:  float64(after.TotalAlloc-before.TotalAlloc) / ops,
-	}, wrong
+		ops:    ops,
+	}, wrong, first
 }
 
 // cpuTime is what this process has used, in user mode and in the kernel.
@@ -167,6 +187,13 @@ func cpuTime() time.Duration {
 		panic(fmt.Sprintf("bug: getrusage of the process itself: %v", err))
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// without adds rows of those that have no such call.
+func (s *series) without(names ...string) {
+	for _, name := range names {
+		s.Rows = append(s.Rows, row{Name: name, Cannot: true})
+	}
 }
 
 func (s series) row(name string) *row {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"runtime"
@@ -27,17 +28,17 @@ func zipf(n int) []uint32 {
 
 // gets asks for the items in the order, each worker from a place of its own, and
 // checks each answer.
-func gets(ctx context.Context, get func(context.Context, string) (int64, error), all []item, order []uint32) func(worker, n int) int64 {
+func gets(ctx context.Context, get func(context.Context, string) (int64, error), all []item, order []uint32) func(worker, n int) (int64, error) {
 	mask := len(order) - 1
-	return func(worker, n int) (wrong int64) {
+	return func(worker, n int) (wrong int64, first error) {
 		from := worker * 7919
 		for i := range n {
 			one := &all[order[(from+i)&mask]]
 			if id, err := get(ctx, one.key); err != nil || id != one.id {
-				wrong++
+				wrong, first = wrong+1, cmp.Or(first, one.check(id, err))
 			}
 		}
-		return wrong
+		return wrong, first
 	}
 }
 
@@ -62,8 +63,8 @@ func memoryHit(ctx context.Context, b *bench) (r report, err error) {
 			contenders := []contender{{name: harness, workers: mode.workers, run: gets(ctx, nothing, make([]item, len(all[0].keys)), keys.order)}}
 			for _, o := range all {
 				contenders = append(contenders, contender{
-					name: o.Name, workers: mode.workers, loads: o.source.Loads.Load,
-					run: gets(ctx, o.Get, o.keys, keys.order),
+					name: o.Name, workers: mode.workers, strays: o.notMemory,
+					run: gets(ctx, o.hit(), o.keys, keys.order),
 				})
 			}
 			s, err := b.measure(ctx, series{Name: keys.name + ", " + mode.name, Floor: rivals.RistrettoTTL, By: "cpu"}, contenders)
@@ -83,20 +84,8 @@ func memoryRequired(r report) []requirement {
 			s.atMost(s.Name+": CPU of a bare ristretto Get with TTL", rivals.Tiercache, rivals.RistrettoTTL, 1, byCPU),
 			s.atMost(s.Name+": CPU of otter's loading Get", rivals.Tiercache, rivals.OtterLoading, 1, byCPU),
 			s.atLeast(s.Name+": times faster than go-redis/cache", rivals.Tiercache, rivals.GoRedisCache, 12, byCPU),
-			s.allocs(rivals.Tiercache),
 			s.clean(rivals.Tiercache))
+		all = append(all, s.allocs(rivals.Tiercache)...)
 	}
 	return all
-}
-
-// allocs are whole ones per operation, as package testing counts them: what runs
-// in the background has some now and then.
-func (s series) allocs(name string) requirement {
-	r := requirement{What: s.Name + ": allocations and bytes of " + name, Unit: "per hit"}
-	if row := s.row(name); row != nil {
-		r.Got = float64(int(row.Allocs) + int(row.Bytes))
-	} else {
-		r.Missing = "not measured"
-	}
-	return r
 }

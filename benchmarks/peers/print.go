@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -45,10 +46,13 @@ func (s series) head() []string {
 	if s.Floor != "" {
 		h = append(h, s.By+" × "+s.Floor)
 	}
-	return append(h, "wrong", "loads")
+	return append(h, "wrong", "elsewhere")
 }
 
 func (s series) cells(r row) []string {
+	if r.Cannot {
+		return slices.Repeat([]string{"-"}, len(s.head()))
+	}
 	if s.kind == stampeded {
 		return []string{fmt.Sprint(r.Loads), span(r.P50), span(r.P99), span(r.Late), fmt.Sprint(r.Wrong)}
 	}
@@ -56,7 +60,7 @@ func (s series) cells(r row) []string {
 	if s.Floor != "" {
 		c = append(c, fmt.Sprintf("%.2f", r.Ratio))
 	}
-	return append(c, fmt.Sprint(r.Wrong), fmt.Sprint(r.Loads))
+	return append(c, fmt.Sprint(r.Wrong), fmt.Sprint(r.Strays))
 }
 
 // markdown is the tables as a page.
@@ -110,6 +114,17 @@ func size(n int) string {
 	default:
 		return fmt.Sprintf("%d B", n)
 	}
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s + " " + what + "s"
 }
 
 // span is nanoseconds with three digits that mean something.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,7 @@ const (
 )
 
 func stampedeSeries(instances int) string {
-	return fmt.Sprintf("%d goroutines on %d instances, one cold key", stampeders, instances)
+	return fmt.Sprintf("%s on %s, one cold key", plural(stampeders, "goroutine"), plural(instances, "instance"))
 }
 
 // stampede asks for a key that nobody has, from all goroutines at once. Instances
@@ -42,9 +43,14 @@ func (b *bench) stampedes(ctx context.Context, instances int) (s series, err err
 	var c closer
 	defer c.close(&err)
 	var fleets []*fleet
+	var cannot []string
 	for user, o := range rivals.All {
-		if o.Name == rivals.TiercacheByValue || o.Memory && !o.Loads && o.Name != rivals.Rueidis && o.Name != rivals.GoRedisTracking {
-			continue // the same again, or the bare engines, which have no load and no Redis
+		if again(o) {
+			continue
+		}
+		if !o.Loads && !o.Redis {
+			cannot = append(cannot, o.Name)
+			continue
 		}
 		f := &fleet{source: &rivals.Source{Size: kilobyte, Delay: sourceDelay}, user: user, ids: int64(instances * 1_000_000)}
 		for range instances {
@@ -82,8 +88,9 @@ func (b *bench) stampedes(ctx context.Context, instances int) (s series, err err
 	for i := range s.Rows {
 		r := &s.Rows[i]
 		r.P50, r.P99 = float64(times[i].Percentile(50)), float64(times[i].Percentile(99))
-		r.Loads, r.Late = int64(most(loads[i])), median(late[i])
+		r.Loads, r.Late = int64(slices.Max(loads[i])), median(late[i])
 	}
+	s.without(cannot...)
 	return s, nil
 }
 
@@ -141,20 +148,12 @@ func (f *fleet) storm(ctx context.Context) *storm {
 	return s
 }
 
-func most(v []float64) float64 {
-	m := 0.0
-	for _, x := range v {
-		m = max(m, x)
-	}
-	return m
-}
-
 func stampedeRequired(r report) []requirement {
 	s := r.find(stampedeSeries(4))
 	loads := requirement{What: s.Name + ": loads", Limit: 1}
 	late := requirement{What: s.Name + ": p99 past the load", Limit: float64(lateBy), Unit: "ns"}
 	wrong := requirement{What: s.Name + ": wrong answers"}
-	our := s.row(rivals.Tiercache)
+	our := s.measured(rivals.Tiercache)
 	if our == nil {
 		our = new(row)
 		loads.Missing, late.Missing, wrong.Missing = "not measured", "not measured", "not measured"

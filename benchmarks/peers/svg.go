@@ -2,5 +2,5 @@ package main
 
 type chart struct{}
 
-func (chart) svg() string             { return "" }
+func (chart) svg() string               { return "" }
 func (f file) charts() map[string]chart { return nil }

@@ -2,6 +2,7 @@ package rivals
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/singleflight"
@@ -16,8 +17,10 @@ func openByHand(env Env) (*Cache, error) {
 	}
 	remote := jsonIn{redis.NewClient(&redis.Options{Addr: env.Addr}), env.Source}
 	var group singleflight.Group
+	var asked atomic.Int64
 	past := func(ctx context.Context, key string) (*Profile, error) {
 		v, err, _ := group.Do(key, func() (any, error) {
+			asked.Add(1)
 			p, err := remote.getOrLoad(ctx, key)
 			if err == nil {
 				memory.SetWithTTL(key, p, 1, ttl)
@@ -36,11 +39,8 @@ func openByHand(env Env) (*Cache, error) {
 			}
 			return idOf(past(ctx, key))
 		},
-		Fresh: func(ctx context.Context, key string) (int64, error) { return idOf(past(ctx, key)) },
-		Settled: func(pass func() error) (bool, error) {
-			memory.Wait()
-			return true, pass()
-		},
-		Close: func() error { memory.Close(); return remote.client.Close() },
+		Fresh:     func(ctx context.Context, key string) (int64, error) { return idOf(past(ctx, key)) },
+		NotMemory: asked.Load,
+		Close:     func() error { memory.Close(); return remote.client.Close() },
 	}, nil
 }

@@ -36,49 +36,53 @@ type Cache struct {
 	// Many and ManyFresh are the same for many keys, and return how many they got.
 	Many      func(ctx context.Context, keys []string) (int, error)
 	ManyFresh func(ctx context.Context, keys []string) (int, error)
-	// Settled tells whether a pass over keys by Get was answered by memory alone.
-	// Nil: if nothing was loaded it was.
-	Settled func(pass func() error) (bool, error)
-	Close   func() error
+	// Hit is Get of what memory is known to have; nil: Get is.
+	Hit func(ctx context.Context, key string) (int64, error)
+	// NotMemory and NotRedis count answers that came from elsewhere; nil: the loads.
+	NotMemory, NotRedis func() int64
+	Close               func() error
 }
 
 // Opener is a cache that can be opened, several times for several instances.
 type Opener struct {
 	Name   string
 	Memory bool // it keeps values in the process
+	Redis  bool // it reads from Redis
 	Loads  bool // it has a call that loads; else the load is written by hand
 	Open   func(Env) (*Cache, error)
 }
 
 // All begins with ours.
 var All = []Opener{
-	{Tiercache, true, true, openTiercache},
-	{TiercacheByValue, true, true, openTiercacheByValue},
-	{Ristretto, true, false, openRistretto},
-	{RistrettoTTL, true, false, openRistrettoTTL},
-	{Otter, true, false, openOtter},
-	{OtterLoading, true, true, openOtterLoading},
-	{ByHand, true, true, openByHand},
-	{Sturdyc, true, true, openSturdyc},
-	{GoRedisCache, true, true, openGoRedisCache},
-	{Rueidis, true, false, openRueidis},
-	{GoRedisTracking, true, false, openGoRedisTracking},
-	{GoRedis, false, false, openGoRedis},
+	{Tiercache, true, true, true, openTiercache},
+	{TiercacheCapturing, true, true, true, openTiercacheCapturing},
+	{TiercacheByValue, true, true, true, openTiercacheByValue},
+	{Ristretto, true, false, false, openRistretto},
+	{RistrettoTTL, true, false, false, openRistrettoTTL},
+	{Otter, true, false, false, openOtter},
+	{OtterLoading, true, false, true, openOtterLoading},
+	{ByHand, true, true, true, openByHand},
+	{Sturdyc, true, false, true, openSturdyc},
+	{GoRedisCache, true, true, true, openGoRedisCache},
+	{Rueidis, true, true, false, openRueidis},
+	{GoRedisTracking, true, true, false, openGoRedisTracking},
+	{GoRedis, false, true, false, openGoRedis},
 }
 
 const (
-	Tiercache        = "tiercache"
-	TiercacheByValue = "tiercache, by value"
-	Ristretto        = "ristretto"
-	RistrettoTTL     = "ristretto, TTL"
-	Otter            = "otter"
-	OtterLoading     = "otter, loading"
-	ByHand           = "ristretto + singleflight + go-redis"
-	Sturdyc          = "sturdyc"
-	GoRedisCache     = "go-redis/cache"
-	Rueidis          = "rueidis, client-side"
-	GoRedisTracking  = "go-redis, client-side"
-	GoRedis          = "go-redis + encoding/json"
+	Tiercache          = "tiercache"
+	TiercacheCapturing = "tiercache, capturing loader"
+	TiercacheByValue   = "tiercache, by value"
+	Ristretto          = "ristretto"
+	RistrettoTTL       = "ristretto, TTL"
+	Otter              = "otter"
+	OtterLoading       = "otter, loading"
+	ByHand             = "ristretto + singleflight + go-redis"
+	Sturdyc            = "sturdyc"
+	GoRedisCache       = "go-redis/cache"
+	Rueidis            = "rueidis, client-side"
+	GoRedisTracking    = "go-redis, client-side"
+	GoRedis            = "go-redis + encoding/json"
 )
 
 var errAbsent = errors.New("a key that was stored is absent")
