@@ -44,7 +44,8 @@ func bulk(ctx context.Context, b *bench) (r report, err error) {
 		if o.Many == nil {
 			notMemory = append(notMemory, o.Name)
 		} else {
-			if _, err := o.Many(ctx, names(o.keys)); err != nil { // sturdyc has other keys here
+			// sturdyc has other keys here, and must load them.
+			if _, err := o.Many(ctx, names(o.keys)); err != nil {
 				return r, fmt.Errorf("%s: %w", o.Name, err)
 			}
 			memory = append(memory, many(o.notMemory, o.Many))

@@ -47,7 +47,7 @@ func (f file) write(c config) error {
 	}
 	all := map[string]string{"peers.md": f.markdown()}
 	for name, chart := range f.charts() {
-		all[name] = chart.svg()
+		all[name] = chart.svg(f.foot())
 	}
 	for name, text := range all {
 		if err := os.WriteFile(filepath.Join(c.out, name), []byte(text), 0o644); err != nil {

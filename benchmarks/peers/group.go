@@ -30,6 +30,7 @@ type bench struct {
 	rounds int
 	window time.Duration // of one contender in one round
 	quick  bool          // few keys and few rounds; shows that it works
+	users  int           // of its Redis: each has keys that nobody else has
 }
 
 // report is what a group found.
@@ -56,6 +57,12 @@ func quickly[T any](b *bench, quick, full T) T {
 		return quick
 	}
 	return full
+}
+
+// user is a new one.
+func (b *bench) user() int {
+	b.users++
+	return b.users
 }
 
 // opened is a contender's cache, with the keys that are its alone.
@@ -134,11 +141,11 @@ func (c *closer) close(err *error) {
 // open opens the chosen of all rivals, and stores keys in each.
 func (b *bench) open(ctx context.Context, c *closer, keys, size int, chosen func(rivals.Opener) bool) ([]*opened, error) {
 	var all []*opened
-	for user, o := range rivals.All {
+	for _, o := range rivals.All {
 		if !chosen(o) {
 			continue
 		}
-		one := &opened{Opener: o, source: &rivals.Source{Size: size}, keys: items(user, keys)}
+		one := &opened{Opener: o, source: &rivals.Source{Size: size}, keys: items(b.user(), keys)}
 		var err error
 		if one.Cache, err = o.Open(rivals.Env{Addr: b.addr, Source: one.source}); err != nil {
 			return nil, fmt.Errorf("%s: %w", o.Name, err)
@@ -155,23 +162,19 @@ func (b *bench) open(ctx context.Context, c *closer, keys, size int, chosen func
 // settleWithin is how long what was stored may take to be found.
 const settleWithin = 30 * time.Second
 
-// warm asks for each key until all are answered without a load, and by memory if
-// the cache has one. Each answer is checked.
+// warm asks for each key until all are answered from where they were stored: by
+// memory if the cache has one. Each answer is checked.
 func (o *opened) warm(ctx context.Context) error {
-	pass := func() error {
-		for _, one := range o.keys {
-			if err := one.check(o.Get(ctx, one.key)); err != nil {
-				return err
-			}
-		}
-		return nil
+	pass := func(workers int) error {
+		_, _, err := contender{workers: workers, run: apart(ctx, o.Get, o.keys, workers)}.drive(len(o.keys))
+		return err
 	}
-	if err := pass(); err != nil {
+	if err := pass(min(8, len(o.keys))); err != nil { // they wait for a server, mostly
 		return err
 	}
 	for deadline := time.Now().Add(settleWithin); ; {
 		before := o.notMemory()
-		if err := pass(); err != nil {
+		if err := pass(1); err != nil {
 			return err
 		}
 		if o.notMemory() == before {

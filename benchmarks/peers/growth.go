@@ -8,8 +8,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/tiercache/tiercache"
 	"github.com/tiercache/tiercache/benchmarks/peers/rivals"
 )
@@ -48,27 +46,26 @@ func growth(ctx context.Context, b *bench) (r report, err error) {
 	return r, nil
 }
 
-// moreKeys has memory-only caches of Tiers that hear, so that a million keys need
-// no million values in Redis: their hits make every check that the others' do.
-// All sizes are measured in the same rounds, each beside a map of its own.
+// moreKeys has Tiers without a Redis, which a million loads would go through. The
+// checks that hearing adds to a hit are the same for any number of keys: without
+// them what grows is the larger part. All sizes are measured in the same rounds,
+// each beside a map of its own.
 func (b *bench) moreKeys(ctx context.Context, sizes []int) (_ []series, err error) {
 	var c closer
 	defer c.close(&err)
-	client := redis.NewClient(&redis.Options{Addr: b.addr})
-	c.add(client.Close)
-	tiers, err := tiercache.Open(tiercache.Config{Redis: client, Prefix: "growth:", MemoryBytes: 4 << 30})
+	tiers, err := tiercache.Open(tiercache.Config{MemoryBytes: 1 << 30})
 	if err != nil {
 		return nil, err
 	}
 	c.add(tiers.Close)
 	var contenders []contender
-	for i, n := range sizes {
+	for _, n := range sizes {
 		source := &rivals.Source{Size: 100}
-		cache, err := tiercache.New(tiers, tiercache.Options[*rivals.Profile]{Name: keysSeries(n), TTL: 24 * time.Hour, MemoryOnly: true})
+		cache, err := tiercache.New(tiers, tiercache.Options[*rivals.Profile]{Name: keysSeries(n), TTL: 24 * time.Hour})
 		if err != nil {
 			return nil, err
 		}
-		all := items(i, n)
+		all := items(b.user(), n)
 		get := func(ctx context.Context, key string) (int64, error) {
 			p, err := cache.GetOrLoad(ctx, key, func(ctx context.Context) (*rivals.Profile, error) { return source.Load(ctx, key) })
 			if err != nil {
@@ -89,7 +86,7 @@ func (b *bench) moreKeys(ctx context.Context, sizes []int) (_ []series, err erro
 				return nil, err
 			}
 		}
-		o := &opened{Opener: rivals.Opener{Name: rivals.Tiercache}, Cache: &rivals.Cache{Get: get}, source: source, keys: all}
+		o := &opened{Cache: &rivals.Cache{Get: get}, source: source, keys: all}
 		if err := o.warm(ctx); err != nil {
 			return nil, fmt.Errorf("%d keys: %w", n, err)
 		}

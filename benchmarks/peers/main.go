@@ -42,7 +42,7 @@ type config struct {
 }
 
 const (
-	fullRounds, quickRounds = 7, 2
+	fullRounds, quickRounds = 7, 1
 	fullWindow, quickWindow = 150 * time.Millisecond, 2 * time.Millisecond
 	fewestRounds            = 5 // that are judged
 )
@@ -58,7 +58,7 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	only := f.String("group", "", "only this one of "+strings.Join(names, ", "))
 	f.IntVar(&c.rounds, "rounds", fullRounds, "how often each is measured; fewer than 5 are not judged")
 	f.DurationVar(&c.window, "window", fullWindow, "of one contender in one round")
-	f.BoolVar(&c.quick, "quick", false, "2 rounds of 2 ms with few keys: shows that it works, nothing is judged")
+	f.BoolVar(&c.quick, "quick", false, "one round of 2 ms with few keys: shows that it works, nothing is judged")
 	f.StringVar(&c.json, "json", "", "write the figures to this file, too")
 	f.StringVar(&c.out, "out", "", "write tables and charts into this directory, peers.md and *.svg")
 	if err := f.Parse(args); err != nil {

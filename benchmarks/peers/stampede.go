@@ -44,7 +44,7 @@ func (b *bench) stampedes(ctx context.Context, instances int) (s series, err err
 	defer c.close(&err)
 	var fleets []*fleet
 	var cannot []string
-	for user, o := range rivals.All {
+	for _, o := range rivals.All {
 		if again(o) {
 			continue
 		}
@@ -52,7 +52,7 @@ func (b *bench) stampedes(ctx context.Context, instances int) (s series, err err
 			cannot = append(cannot, o.Name)
 			continue
 		}
-		f := &fleet{source: &rivals.Source{Size: kilobyte, Delay: sourceDelay}, user: user, ids: int64(instances * 1_000_000)}
+		f := &fleet{source: &rivals.Source{Size: kilobyte, Delay: sourceDelay}, user: b.user()}
 		for range instances {
 			one, err := o.Open(rivals.Env{Addr: b.addr, Source: f.source})
 			if err != nil {

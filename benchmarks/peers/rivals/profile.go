@@ -44,7 +44,7 @@ func Make(id int64, size int) *Profile {
 
 // Key is of the profile with the ID, for one of those who use the same Redis:
 // their keys differ, and have the same length.
-func Key(user int, id int64) string { return fmt.Sprintf("p%02d:user:%d", user, id) }
+func Key(user int, id int64) string { return fmt.Sprintf("p%03d:user:%d", user, id) }
 
 // Source is where profiles come from. It counts how often it is asked.
 type Source struct {
