@@ -106,7 +106,7 @@ func (b *bench) moreKeys(ctx context.Context, sizes []int) (_ []series, err erro
 func split(joint series, sizes []int) []series {
 	var all []series
 	for i, n := range sizes {
-		s := series{Name: keysSeries(n), Floor: plainMap, By: joint.By, Rows: joint.Rows[2*i : 2*i+2]}
+		s := series{Name: keysSeries(n), Floor: plainMap, By: joint.By, Idle: joint.Idle, Rows: joint.Rows[2*i : 2*i+2]}
 		s.Rows[0].Name, s.Rows[1].Name = plainMap, rivals.Tiercache
 		s.settle()
 		all = append(all, s)

@@ -54,7 +54,24 @@ type series struct {
 	Floor string `json:"floor,omitempty"`
 	By    string `json:"ratioOf,omitempty"` // "cpu" or "wall"
 	Rows  []row  `json:"rows"`
+	Idle  idle   `json:"idle"`
 	kind  kind
+}
+
+// idle is what all that is open does by itself, beside whoever is measured:
+// heartbeats, sweeps, drains. Its share of CPU time is in everybody's figures, the
+// floor's too; what it allocates is taken off, so that a call that allocates
+// nothing shows nothing.
+type idle struct {
+	CPU    float64 `json:"cpu"`         // of one core, 0 to 1
+	Allocs float64 `json:"allocsPerNs"` // all of them
+	Bytes  float64 `json:"bytesPerNs"`
+}
+
+func idleOf(window time.Duration) idle {
+	c := contender{workers: 1, run: func(int, int) (int64, error) { time.Sleep(window); return 0, nil }}
+	s, _, _ := c.sample(1)
+	return idle{CPU: s.cpu / s.wall, Allocs: s.allocs / s.wall, Bytes: s.bytes / s.wall}
 }
 
 // kind says which columns a series has, and what its chart shows.
@@ -83,7 +100,9 @@ func (b *bench) measure(ctx context.Context, s series, all []contender) (series,
 	}
 	shuffle := rand.New(rand.NewPCG(5, 6))
 	runtime.GC()
+	var quiet []idle
 	for range b.rounds {
+		quiet = append(quiet, idleOf(b.window))
 		for _, i := range shuffle.Perm(len(all)) {
 			if err := ctx.Err(); err != nil {
 				return s, err
@@ -102,6 +121,18 @@ func (b *bench) measure(ctx context.Context, s series, all []contender) (series,
 			}
 		}
 	}
+	of := func(f func(idle) float64) float64 {
+		v := make([]float64, len(quiet))
+		for i, one := range quiet {
+			v[i] = f(one)
+		}
+		return median(v)
+	}
+	s.Idle = idle{
+		CPU:    of(func(i idle) float64 { return i.CPU }),
+		Allocs: of(func(i idle) float64 { return i.Allocs }),
+		Bytes:  of(func(i idle) float64 { return i.Bytes }),
+	}
 	s.settle()
 	return s, nil
 }
@@ -116,8 +147,8 @@ func (s *series) settle() {
 		r := &s.Rows[i]
 		r.Wall = medianOf(r.samples, byWall)
 		r.CPU = medianOf(r.samples, byCPU)
-		r.Allocs = medianOf(r.samples, func(s sample) float64 { return s.allocs })
-		r.Bytes = medianOf(r.samples, func(s sample) float64 { return s.bytes })
+		r.Allocs = medianOf(r.samples, func(one sample) float64 { return max(0, one.allocs-one.wall*s.Idle.Allocs) })
+		r.Bytes = medianOf(r.samples, func(one sample) float64 { return max(0, one.bytes-one.wall*s.Idle.Bytes) })
 		if s.Floor != "" {
 			r.Ratio = s.ratio(r.Name, s.Floor, by)
 		}

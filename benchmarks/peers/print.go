@@ -29,6 +29,9 @@ func (r report) print(w io.Writer) {
 			fmt.Fprintf(t, "%s\t%s\t\n", one.Name, strings.Join(s.cells(one), "\t"))
 		}
 		t.Flush()
+		if s.Idle != (idle{}) {
+			fmt.Fprintf(w, "beside whoever is measured: %.1f %% of a core\n", 100*s.Idle.CPU)
+		}
 		for _, one := range s.Rows {
 			if one.why != nil {
 				fmt.Fprintf(w, "%s: %v\n", one.Name, one.why)
@@ -78,6 +81,9 @@ func (f file) markdown() string {
 			fmt.Fprintf(&b, "\n| %s | %s |\n|---|%s\n", s.Name, strings.Join(head, " | "), strings.Repeat("---:|", len(head)))
 			for _, one := range s.Rows {
 				fmt.Fprintf(&b, "| %s | %s |\n", one.Name, strings.Join(s.cells(one), " | "))
+			}
+			if s.Idle != (idle{}) {
+				fmt.Fprintf(&b, "\nBeside whoever is measured: %.1f %% of a core.\n", 100*s.Idle.CPU)
 			}
 		}
 		if f.judged && len(r.Requirements) > 0 {
