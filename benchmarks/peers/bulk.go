@@ -86,10 +86,8 @@ func bulk(ctx context.Context, b *bench) (r report, err error) {
 
 func bulkRequired(r report) []requirement {
 	redis, memory := r.find(bulkRedis), r.find(bulkMemory)
-	return []requirement{
+	return append([]requirement{
 		redis.atMost(bulkRedis+": wall of MGET and decode", rivals.Tiercache, rivals.GoRedis, 1.10, byWall),
 		memory.atMost(bulkMemory+": CPU of 100 single hits and the map", rivals.Tiercache, singles, 1.3, byCPU),
-		redis.clean(rivals.Tiercache),
-		memory.clean(rivals.Tiercache),
-	}
+	}, r.clean(rivals.Tiercache)...)
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // headline is what the README shows: one panel of each of these series.
-var headline = []string{"Zipf, serial", redisSeries(512), stampedeSeries(4)}
+var headline = []string{memorySeries("Zipf", "serial"), redisSeries(512), stampedeSeries(4)}
 
 // charts are one picture of each group and the headline, by file name.
 func (f file) charts() map[string]chart {

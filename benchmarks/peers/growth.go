@@ -53,13 +53,15 @@ func growth(ctx context.Context, b *bench) (r report, err error) {
 func (b *bench) moreKeys(ctx context.Context, sizes []int) (_ []series, err error) {
 	var c closer
 	defer c.close(&err)
-	tiers, err := tiercache.Open(tiercache.Config{MemoryBytes: 1 << 30})
-	if err != nil {
-		return nil, err
-	}
-	c.add(tiers.Close)
 	var contenders []contender
 	for _, n := range sizes {
+		// As much memory as these keys need, at least the default: what finds the
+		// entries that are used little grows with it, as it would in a service.
+		tiers, err := tiercache.Open(tiercache.Config{MemoryBytes: max(64<<20, int64(n)<<10)})
+		if err != nil {
+			return nil, err
+		}
+		c.add(tiers.Close)
 		source := &rivals.Source{Size: 100}
 		cache, err := tiercache.New(tiers, tiercache.Options[*rivals.Profile]{Name: keysSeries(n), TTL: 24 * time.Hour})
 		if err != nil {
@@ -147,17 +149,13 @@ func grown(first, last series) float64 {
 func growthRequired(r report) []requirement {
 	first, last := r.find(keysSeries(allKeys[0])), r.find(keysSeries(allKeys[len(allKeys)-1]))
 	q := requirement{
-		What: fmt.Sprintf("CPU of a hit, %d to %d keys: growth beside a map's", allKeys[0], allKeys[len(allKeys)-1]),
+		What: fmt.Sprintf("CPU of a hit, %s to %s: growth beside a map's", plural(allKeys[0], "key"), plural(allKeys[len(allKeys)-1], "key")),
 		Got:  grown(first, last), Limit: growthLimit, Unit: "×",
 	}
 	if q.Got == 0 {
 		q.Missing = "not measured"
 	}
-	all := []requirement{q}
-	for _, s := range r.Series {
-		all = append(all, s.clean(rivals.Tiercache))
-	}
-	return all
+	return append([]requirement{q}, r.clean(rivals.Tiercache)...)
 }
 
 func (b *bench) moreCallers(ctx context.Context) (all []series, err error) {

@@ -61,12 +61,8 @@ func apart(ctx context.Context, get func(context.Context, string) (int64, error)
 
 func redisRequired(r report) []requirement {
 	one, many := r.find(redisSeries(1)), r.find(redisSeries(512))
-	all := []requirement{
+	return append([]requirement{
 		one.atMost(one.Name+": wall of GET and decode", rivals.Tiercache, rivals.GoRedis, 1.10, byWall),
 		many.atMost(many.Name+": wall of GET and decode", rivals.Tiercache, rivals.GoRedis, 0.5, byWall),
-	}
-	for _, s := range r.Series {
-		all = append(all, s.clean(rivals.Tiercache))
-	}
-	return all
+	}, r.clean(rivals.Tiercache)...)
 }

@@ -28,8 +28,8 @@ type bar struct {
 
 const (
 	chartWidth  = 720
-	nameWidth   = 250 // of the names, right-aligned
-	labelWidth  = 130
+	nameWidth   = 246 // of the names, right-aligned
+	labelWidth  = 160
 	barHeight   = 16
 	barPitch    = 22
 	panelHead   = 34

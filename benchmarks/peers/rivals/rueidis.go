@@ -30,20 +30,6 @@ func openRueidis(env Env) (*Cache, error) {
 		}
 		return loaded.ID, client.Do(ctx, client.B().Set().Key(key).Value(string(raw)).Ex(ttl).Build()).Error()
 	}
-	decodeAll := func(keys []string, replies map[string]rueidis.RedisMessage, err error) (int, error) {
-		if err != nil {
-			return 0, err
-		}
-		all := make(map[string]*Profile, len(keys))
-		for key, m := range replies {
-			p := new(Profile)
-			if err := m.DecodeJSON(p); err != nil {
-				return 0, err
-			}
-			all[key] = p
-		}
-		return count(keys, all, nil)
-	}
 	return &Cache{
 		Get: func(ctx context.Context, key string) (int64, error) {
 			return decode(ctx, key, client.DoCache(ctx, client.B().Get().Key(key).Cache(), ttl))
@@ -61,4 +47,19 @@ func openRueidis(env Env) (*Cache, error) {
 		},
 		Close: func() error { client.Close(); return nil },
 	}, nil
+}
+
+func decodeAll(keys []string, replies map[string]rueidis.RedisMessage, err error) (int, error) {
+	if err != nil {
+		return 0, err
+	}
+	all := make(map[string]*Profile, len(keys))
+	for key, m := range replies {
+		p := new(Profile)
+		if err := m.DecodeJSON(p); err != nil {
+			return 0, err
+		}
+		all[key] = p
+	}
+	return count(keys, all, nil)
 }
