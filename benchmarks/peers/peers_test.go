@@ -24,10 +24,8 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(quiet{})
-	// sturdyc has no Close, and rueidis ends some of its own later than its Close.
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction("github.com/viccon/sturdyc.(*Client[...]).performContinuousEvictions.func1"),
-		goleak.IgnoreAnyFunction("github.com/viccon/sturdyc.(*Client[...]).startEvictions.func1"))
+	// sturdyc has no Close.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/viccon/sturdyc.(*Client[...]).performContinuousEvictions.func1"))
 }
 
 func TestAQuickRunOfAllGroupsGivesNoErrorOfAnyContender(t *testing.T) {
