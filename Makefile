@@ -1,4 +1,4 @@
-.PHONY: help demo serve test test-race test-mini test-examples test-benchmarks test-modules consistency sensitivity outage soak rest-client million model lint bench fuzz
+.PHONY: help demo serve test test-race test-mini test-examples test-benchmarks test-modules consistency sensitivity outage soak bench-peers bench-compare rest-client million model lint bench fuzz
 
 STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 FUZZTIME ?= 20s
@@ -27,7 +27,7 @@ test-mini: ## the library on miniredis alone
 test-examples: ## the example service, load test and doctor
 	cd examples && go vet ./... && go test -timeout 5m ./...
 
-test-benchmarks: ## make outage and make soak, a few seconds of each
+test-benchmarks: ## make outage, soak and bench-peers, a few seconds of each
 	cd benchmarks && go vet ./... && go test -timeout 5m ./...
 
 test-modules: ## the modules that need what the library does not: s2, the compressor
@@ -65,6 +65,12 @@ lint: ## gofmt, vet, staticcheck
 bench: ## each figure beside its floor, in the same run
 	go test -run '^$$' -bench . -benchmem -count 5 .
 	go test -run '^$$' -bench 'Eviction|TrackingCPU' -benchtime 5000x -count 3 ./internal/engine ./internal/coherence
+
+bench-peers: ## beside its rivals, in one run: ratios, tables and charts in docs/bench, 1 if a required one is missed; GROUP=memory for one
+	cd benchmarks && go run ./peers -out ../docs/bench $(if $(GROUP),-group $(GROUP)) $(if $(JSON),-json $(abspath $(JSON))) $(PEERSFLAGS)
+
+bench-compare: ## the benchmarks beside those of another commit, by benchstat: REF=main, BENCH=MemoryHit, COUNT=10
+	tools/bench-compare.sh $(or $(REF),$(error REF=… is missing: the commit to compare with)) '$(or $(BENCH),MemoryHit|RedisHit)' $(or $(COUNT),10)
 
 fuzz: ## every fuzz target for FUZZTIME
 	@for d in . s2; do ( cd $$d && go list ./... | while read -r p; do \
