@@ -14,9 +14,8 @@ import (
 )
 
 const (
-	mostMany = 100     // keys in one round trip
-	muchMany = 1 << 20 // bytes that one round trip may well bring: 10 ms at 1 Gbit/s
-	carefor  = time.Minute
+	mostMany = 100 // keys in one round trip
+	wariness = time.Minute
 )
 
 // GetMany reads keys, each as Get does, those of one master together. An error is
@@ -73,17 +72,17 @@ func (r *Remote) getManyBy(ctx context.Context, t *table, keys []string, which [
 // of its own; none is tried after one that the server did not answer.
 func (m *master) getMany(ctx context.Context, keys []string, at []int, replies []Reply, errs []error) {
 	for rest := at; len(rest) > 0; {
-		some := rest[:min(len(rest), m.manner.width())]
-		var bytes int
-		err := m.use(ctx, m.budget.read, func(ctx context.Context, l *life) (err error) {
+		some := rest[:min(len(rest), m.usual.fits(mostMany))]
+		err := m.use(ctx, m.budget.read, func(ctx context.Context, l *life) error {
 			if err := m.recent(ctx, l); err != nil {
 				return err
 			}
-			bytes, err = m.getSome(ctx, l, keys, some, replies, errs)
-			return err
+			return m.getSome(ctx, l, keys, some, replies, errs)
 		})
-		m.manner.took(len(some), bytes, err)
-		if newsOf(ctx, err) != answered {
+		if err != nil {
+			if m.usual.late(len(some), err) {
+				m.beware.start() // it may be a value that is too long
+			}
 			for _, i := range rest {
 				replies[i], errs[i] = Reply{}, err
 			}
@@ -101,33 +100,34 @@ func (m *master) getMany(ctx context.Context, keys []string, at []int, replies [
 
 // getSome reads in one round trip. MGET costs half of what as many GETRANGE do, but
 // has no bound for a value, and is not for several slots.
-func (m *master) getSome(ctx context.Context, l *life, keys []string, at []int, replies []Reply, errs []error) (bytes int, err error) {
-	if m.cfg.single && !m.manner.careful() {
-		bytes, err = m.mget(ctx, l, keys, at, replies)
-		if err == nil || answer(err) == "" || newsOf(ctx, err) != answered {
-			return bytes, err
+func (m *master) getSome(ctx context.Context, l *life, keys []string, at []int, replies []Reply, errs []error) error {
+	if m.cfg.single && !m.beware.on() {
+		err := m.mget(ctx, l, keys, at, replies)
+		if !isAnswer(err) || newsOf(ctx, err) != answered {
+			return err
 		}
-		m.manner.takeCare() // it may not be used, or is not known
+		m.beware.start() // it may not be used, or is not known
 	}
 	cmds := make([]*redis.StringCmd, len(at))
-	_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for n, i := range at {
-			cmds[n] = p.GetRange(ctx, keys[i], 0, m.cfg.Longest-1)
-		}
-		return nil
-	})
-	if newsOf(ctx, err) != answered {
-		return 0, err
+	all := make([]redis.Cmder, len(at))
+	for n, i := range at {
+		cmds[n] = redis.NewStringCmd(ctx, "getrange", keys[i], 0, m.cfg.Longest-1)
+		all[n] = cmds[n]
+	}
+	if answered, err := l.rdb.send(ctx, all); !answered {
+		return err
 	}
 	for n, i := range at {
 		replies[i], errs[i] = replyOf(l, cmds[n])
-		bytes += len(replies[i].Raw)
+		if n := newsOf(ctx, errs[i]); n != answered {
+			return errs[i]
+		}
 	}
-	return bytes, nil
+	return nil
 }
 
 // mget takes what is not a string for nothing, as MGET does.
-func (m *master) mget(ctx context.Context, l *life, keys []string, at []int, replies []Reply) (bytes int, err error) {
+func (m *master) mget(ctx context.Context, l *life, keys []string, at []int, replies []Reply) error {
 	args := make([]any, 1, len(at)+1)
 	args[0] = "mget"
 	for _, i := range at {
@@ -135,18 +135,19 @@ func (m *master) mget(ctx context.Context, l *life, keys []string, at []int, rep
 	}
 	cmd := redis.NewSliceCmd(ctx, args...)
 	if err := l.rdb.Process(ctx, cmd); err != nil {
-		return 0, err
+		return err
 	}
 	values, stamp := cmd.Val(), l.stamp()
 	if len(values) != len(at) {
-		return 0, errOdd
+		return errOdd
 	}
+	var bytes int
 	for n, i := range at {
 		replies[i] = Reply{Stamp: stamp}
 		text, _ := values[n].(string)
 		if bytes += len(text); int64(len(text)) > m.cfg.Longest {
 			text = text[:m.cfg.Longest]
-			m.manner.takeCare()
+			m.beware.start()
 		}
 		if text != "" {
 			var raw redis.StringCmd
@@ -154,39 +155,15 @@ func (m *master) mget(ctx context.Context, l *life, keys []string, at []int, rep
 			replies[i].Raw, _ = raw.Bytes() // without a copy
 		}
 	}
-	return bytes, nil
+	m.usual.took(len(at), bytes)
+	return nil
 }
 
 var errOdd = errors.New("tiercache: Redis answered MGET with another number of values")
 
-// manner is how many keys are read at a time, and how. It follows from what the last
-// reads brought: many large values in one round trip would take more than a budget.
+// wary is what a master is for a while after it was seen that MGET is not for it.
 // Safe for concurrent use.
-type manner struct {
-	least atomic.Int64 // keys fewer than mostMany that are read at a time
-	until atomic.Int64 // clock.Now when a value that is too long is not expected any more
-}
+type wary struct{ until atomic.Int64 } // clock.Now
 
-func (w *manner) width() int { return int(max(1, mostMany-w.least.Load())) }
-
-// took tells of a read of n keys.
-func (w *manner) took(n, bytes int, err error) {
-	width := w.width()
-	switch {
-	case err != nil && isTimeout(err):
-		width = n / 4
-		w.takeCare() // it may be one that is too long
-	case err != nil:
-		return
-	case bytes > muchMany:
-		width = n * muchMany / bytes
-	case n == width:
-		width *= 2
-	}
-	if less := int64(mostMany - min(max(1, width), mostMany)); less != w.least.Load() {
-		w.least.Store(less)
-	}
-}
-
-func (w *manner) careful() bool { return clock.Now() < w.until.Load() }
-func (w *manner) takeCare()     { w.until.Store(clock.Now() + int64(carefor)) }
+func (w *wary) on() bool { return clock.Now() < w.until.Load() }
+func (w *wary) start()   { w.until.Store(clock.Now() + int64(wariness)) }

@@ -57,6 +57,8 @@ func newsOf(ctx context.Context, err error) news {
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
 		return answered
+	case errors.As(err, new(untold)):
+		return none
 	case errors.Is(err, errReplica), errors.As(err, new(errUnusable)):
 		return refusing
 	case answer(err) != "":
