@@ -163,6 +163,11 @@ func (g *gather) landed() {
 
 // sendAll sends batch, and then what is in the queue, until that is empty.
 func (g *gather) sendAll(batch []*request) {
+	defer func() {
+		if len(batch) > 0 { // sendBatch ended the goroutine
+			g.landed()
+		}
+	}()
 	for len(batch) > 0 {
 		g.sendBatch(batch)
 		g.mu.Lock()

@@ -108,12 +108,7 @@ func (m *master) getSome(ctx context.Context, l *life, keys []string, at []int, 
 		}
 		m.beware.start() // it may not be used, or is not known
 	}
-	cmds := make([]*redis.StringCmd, len(at))
-	all := make([]redis.Cmder, len(at))
-	for n, i := range at {
-		cmds[n] = redis.NewStringCmd(ctx, "getrange", keys[i], 0, m.cfg.Longest-1)
-		all[n] = cmds[n]
-	}
+	cmds, all := getRanges(ctx, keys, at, m.cfg.Longest)
 	if answered, err := l.rdb.send(ctx, all); !answered {
 		return err
 	}
