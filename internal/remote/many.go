@@ -145,9 +145,7 @@ func (m *master) mget(ctx context.Context, l *life, keys []string, at []int, rep
 			m.beware.start()
 		}
 		if text != "" {
-			var raw redis.StringCmd
-			raw.SetVal(text)
-			replies[i].Raw, _ = raw.Bytes() // without a copy
+			replies[i].Raw = bytesOf(text)
 		}
 	}
 	m.usual.took(len(at), bytes)

@@ -221,7 +221,7 @@ func (r *Remote) Acquire(ctx context.Context, key string, lease, reject []byte, 
 		case err == redis.Nil: // it expired while the script looked, as servers before 7 allow
 			standing, err = Reply{Raw: notAString, Stamp: l.stamp()}, nil
 		case stands:
-			standing = Reply{Raw: []byte(raw), Stamp: l.stamp()}
+			standing = Reply{Raw: bytesOf(raw), Stamp: l.stamp()}
 		case err == nil:
 			won = true
 		}

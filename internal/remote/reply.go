@@ -28,6 +28,14 @@ func (r Reply) Absent() bool { return r.Raw == nil }
 
 var notAString = []byte{}
 
+// bytesOf is text without a copy; nobody changes what Redis answered.
+func bytesOf(text string) []byte {
+	var cmd redis.StringCmd
+	cmd.SetVal(text)
+	raw, _ := cmd.Bytes()
+	return raw
+}
+
 // news is what the result of an operation says about the server.
 type news int
 
@@ -117,15 +125,11 @@ func isTimeout(err error) bool {
 // moved tells that the slot of the key lives elsewhere: the command was not
 // executed, and its token is unspent.
 func moved(err error) bool {
-	var answer redis.Error
-	return errors.As(err, &answer) &&
-		(strings.HasPrefix(answer.Error(), "MOVED ") || strings.HasPrefix(answer.Error(), "ASK ") || strings.HasPrefix(answer.Error(), "TRYAGAIN"))
+	text := answer(err)
+	return strings.HasPrefix(text, "MOVED ") || strings.HasPrefix(text, "ASK ") || strings.HasPrefix(text, "TRYAGAIN")
 }
 
-func wrongType(err error) bool {
-	var answer redis.Error
-	return errors.As(err, &answer) && strings.HasPrefix(answer.Error(), "WRONGTYPE")
-}
+func wrongType(err error) bool { return strings.HasPrefix(answer(err), "WRONGTYPE") }
 
 // forbidden tells that the user may not do that, by itself or in a script.
 func forbidden(err error) bool {
