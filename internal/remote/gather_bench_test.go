@@ -68,3 +68,42 @@ func BenchmarkConcurrentReads(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkGetMany sets 100 keys in one call beside MGET of the same.
+func BenchmarkGetMany(b *testing.B) {
+	c := redis.NewClient(&redis.Options{Addr: redistest.Start(b).Addr(), DialTimeout: 10 * time.Second})
+	b.Cleanup(func() { _ = c.Close() })
+	raw := make([]byte, 200)
+	keys := make([]string, 100)
+	for i := range keys {
+		keys[i] = fmt.Sprint("p:user:", i)
+		if err := c.Set(bg, keys[i], raw, 0).Err(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	r, err := Open(complete(Config{Client: c, Read: time.Second, Write: time.Second, Logger: slog.New(slog.DiscardHandler)}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = r.Close() })
+	many := func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, errs := r.GetMany(bg, keys)
+			if err := first(errs); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.Run("MGET", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := c.MGet(bg, keys...).Err(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("ours", many)
+	r.routes.table.Load().masters[0].beware.start()
+	b.Run("ours, by GETRANGE", many)
+}

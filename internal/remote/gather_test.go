@@ -71,7 +71,9 @@ func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 		}
 		g.shared.Add(1)
 		if g.instead != nil {
-			if err := g.instead(len(cmds)); err != nil {
+			if err := g.instead(len(cmds)); err == refusal {
+				return err // as go-redis does, when a handshake is refused
+			} else if err != nil {
 				for _, cmd := range cmds {
 					cmd.SetErr(err)
 				}
@@ -93,6 +95,13 @@ func (g *gate) note(cmd redis.Cmder) bool {
 	}
 	return true
 }
+
+type answerOf string
+
+func (a answerOf) Error() string { return string(a) }
+func (answerOf) RedisError()     {}
+
+const refusal = answerOf("ERR max number of clients reached")
 
 func (g *gather) waiting() (flying, queued int) {
 	g.mu.Lock()
@@ -225,7 +234,9 @@ func TestWhoLeavesAfterHisCommandWasSentDoesNotWaitForItsAnswer(t *testing.T) {
 
 func TestARoundTripThatFailsIsNewsOnceHoweverManyShareIt(t *testing.T) {
 	t.Parallel()
-	for name, cause := range map[string]error{"late": context.DeadlineExceeded, "broken": errors.New("reset")} {
+	for name, cause := range map[string]error{
+		"late": context.DeadlineExceeded, "broken": errors.New("reset"), "refused by the handshake": refusal,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := openTo(t, bare(t, redistest.Start(t).Addr()))

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -71,6 +72,11 @@ func (r *Remote) getManyBy(ctx context.Context, t *table, keys []string, which [
 // getMany reads the keys at the places at, a part at a time. Each part has a budget
 // of its own; none is tried after one that the server did not answer.
 func (m *master) getMany(ctx context.Context, keys []string, at []int, replies []Reply, errs []error) {
+	defer func() {
+		if slices.ContainsFunc(at, func(i int) bool { return strings.HasPrefix(answer(errs[i]), "MOVED ") }) {
+			m.lose()
+		}
+	}()
 	for rest := at; len(rest) > 0; {
 		some := rest[:min(len(rest), m.usual.fits(mostMany))]
 		err := m.use(ctx, m.budget.read, func(ctx context.Context, l *life) error {
@@ -80,7 +86,7 @@ func (m *master) getMany(ctx context.Context, keys []string, at []int, replies [
 			return m.getSome(ctx, l, keys, some, replies, errs)
 		})
 		if err != nil {
-			if m.usual.late(len(some), err) {
+			if newsOf(ctx, err) == slow && m.usual.late(len(some), err) {
 				m.beware.start() // it may be a value that is too long
 			}
 			for _, i := range rest {
@@ -90,12 +96,6 @@ func (m *master) getMany(ctx context.Context, keys []string, at []int, replies [
 		}
 		rest = rest[len(some):]
 	}
-	for _, i := range at {
-		if strings.HasPrefix(answer(errs[i]), "MOVED ") {
-			m.lose()
-			return
-		}
-	}
 }
 
 // getSome reads in one round trip. MGET costs half of what as many GETRANGE do, but
@@ -103,7 +103,7 @@ func (m *master) getMany(ctx context.Context, keys []string, at []int, replies [
 func (m *master) getSome(ctx context.Context, l *life, keys []string, at []int, replies []Reply, errs []error) error {
 	if m.cfg.single && !m.beware.on() {
 		err := m.mget(ctx, l, keys, at, replies)
-		if !isAnswer(err) || newsOf(ctx, err) != answered {
+		if err != errOdd && (!isAnswer(err) || newsOf(ctx, err) != answered) {
 			return err
 		}
 		m.beware.start() // it may not be used, or is not known

@@ -230,7 +230,8 @@ func (r *Remote) Acquire(ctx context.Context, key string, lease, reject []byte, 
 	return won, standing, err
 }
 
-// Fill replaces the lease by value; false if it no longer stands.
+// Fill replaces the lease by value; false if it no longer stands. Here as elsewhere
+// the bytes may still be read when it has returned because ctx ended.
 func (r *Remote) Fill(ctx context.Context, key string, lease, value []byte, ttl time.Duration) (bool, error) {
 	return r.script(ctx, fillScript, key, lease, value, ttl.Milliseconds())
 }
