@@ -3,6 +3,9 @@ package tiercache_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -206,6 +209,60 @@ func BenchmarkRedisHit(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkRedisHits is BenchmarkRedisHit by 512 goroutines, for 1,000 keys.
+func BenchmarkRedisHits(b *testing.B) {
+	addr := redistest.Start(b).Addr()
+	bare := redis.NewClient(&redis.Options{Addr: addr, DialTimeout: 10 * time.Second})
+	b.Cleanup(func() { _ = bare.Close() })
+	// A budget for a busy machine: an outage of the circuit is not what is measured.
+	cache := benchCache(b, tiercache.Config{Redis: bare, Prefix: "b:", ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second})
+	load := func(context.Context) (profile, error) { return ann, errors.New("it has all keys") }
+	store := func(context.Context) (profile, error) { return ann, nil }
+	encoded, err := json.Marshal(ann)
+	if err != nil {
+		b.Fatal(err)
+	}
+	keys := make([]string, 1000)
+	for i := range keys {
+		keys[i] = fmt.Sprint("user:", i)
+		if _, err := cache.GetOrLoad(bg, keys[i], store); err != nil {
+			b.Fatal(err)
+		}
+		if err := bare.Set(bg, keys[i], encoded, time.Hour).Err(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	fresh := tiercache.Fresh()
+	for _, way := range []struct {
+		name string
+		get  func(key string) error
+	}{
+		{"go-redis", func(key string) error {
+			raw, err := bare.Get(bg, key).Bytes()
+			if err != nil {
+				return err
+			}
+			var p profile
+			return json.Unmarshal(raw, &p)
+		}},
+		{"GetOrLoad", func(key string) error { _, err := cache.GetOrLoad(bg, key, load, fresh); return err }},
+	} {
+		b.Run(way.name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetParallelism((512 + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
+			var next atomic.Int64
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := way.get(keys[int(next.Add(1))%len(keys)]); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
+	}
 }
 
 // BenchmarkColdKey is one key that nobody has, asked for by 1,000 goroutines at

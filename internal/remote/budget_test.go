@@ -25,10 +25,11 @@ const shortBudget = 200 * time.Millisecond
 // operations are all that wait for Redis, by a caller without a deadline.
 func operations(r *Remote) map[string]func() error {
 	ops := map[string]func() error{
-		"Get":   func() error { _, err := r.Get(bg, "p:k"); return err },
-		"Heads": func() error { _, err := r.Heads(bg, []string{"p:k", "p:l"}); return err },
-		"Tags":  func() error { _, err := r.Tags(bg, []string{r.TagKey("t")}); return err },
-		"Clock": func() error { _, err := r.Clock(bg); return err },
+		"Get":     func() error { _, err := r.Get(bg, "p:k"); return err },
+		"GetMany": func() error { _, errs := r.GetMany(bg, []string{"p:k", "p:l"}); return errs[1] },
+		"Heads":   func() error { _, err := r.Heads(bg, []string{"p:k", "p:l"}); return err },
+		"Tags":    func() error { _, err := r.Tags(bg, []string{r.TagKey("t")}); return err },
+		"Clock":   func() error { _, err := r.Clock(bg); return err },
 	}
 	maps.Copy(ops, makers(r))
 	maps.Copy(ops, removals(r))

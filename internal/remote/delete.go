@@ -179,6 +179,9 @@ func where(replies []done, is func(error) bool) (at []int) {
 
 // answer is the text of an error that Redis answered, "" of any other.
 func answer(err error) string {
+	if err == nil {
+		return ""
+	}
 	var said redis.Error
 	if errors.As(err, &said) {
 		return said.Error()

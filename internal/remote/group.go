@@ -39,16 +39,11 @@ func (r *Remote) getAt(ctx context.Context, t *table, keys []string, upto int64)
 				if err := m.recent(ctx, l); err != nil {
 					return err
 				}
-				cmds := make([]*redis.StringCmd, len(at))
-				_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-					for n, i := range at {
-						cmds[n] = p.GetRange(ctx, keys[i], 0, upto-1)
-					}
-					return nil
-				})
-				if newsOf(ctx, err) != answered {
+				cmds, all := getRanges(ctx, keys, at, upto)
+				if err := l.rdb.do(ctx, false, all...); newsOf(ctx, err) != answered {
 					return err
 				}
+				var err error
 				for n, i := range at {
 					if replies[i], err = replyOf(l, cmds[n]); err != nil {
 						return err
@@ -68,6 +63,14 @@ func (r *Remote) getAt(ctx context.Context, t *table, keys []string, upto int64)
 	}
 	wg.Wait()
 	return replies, first
+}
+
+func getRanges(ctx context.Context, keys []string, at []int, upto int64) (cmds []*redis.StringCmd, all []redis.Cmder) {
+	for _, i := range at {
+		cmd := redis.NewStringCmd(ctx, "getrange", keys[i], 0, upto-1)
+		cmds, all = append(cmds, cmd), append(all, cmd)
+	}
+	return cmds, all
 }
 
 // Heads reads the heads of what stands under keys, in one round trip for each

@@ -30,7 +30,7 @@ type incarnation struct {
 //	A: INFO answered by life 1 | restart | B: INFO, life 2 | A: back to life 1
 type life struct {
 	m    *master
-	rdb  *redis.Client                // for operations
+	rdb  *gather                      // for operations
 	own  atomic.Pointer[redis.Client] // one connection, for questions: those must not wait for a free one
 	turn chan struct{}                // who has it may ask, and set own and over
 	over bool
@@ -54,9 +54,16 @@ func (m *master) newLife(self *incarnation) *life {
 		return err
 	}
 	l.options = o
-	l.rdb = redis.NewClient(&o)
+	l.rdb = newGather(redis.NewClient(&o), m.budget, &m.usual, l.failed)
 	l.own.Store(l.newOwn())
 	return l
+}
+
+// failed hears of a round trip without an answer that belongs to nobody.
+func (l *life) failed(err error) {
+	if l.m.life.Load() == l {
+		l.m.heard(newsOf(context.Background(), err), err)
+	}
 }
 
 func (l *life) newOwn() *redis.Client {
@@ -90,7 +97,7 @@ func (l *life) question(ctx context.Context, since int64) error {
 }
 
 func (l *life) close() error {
-	err := l.rdb.Close()
+	err := l.rdb.close()
 	l.turn <- struct{}{} // questions end with their budgets
 	defer func() { <-l.turn }()
 	l.over = true

@@ -24,6 +24,8 @@ type master struct {
 	log     *slog.Logger
 	circuit *circuit
 	valve   valve
+	usual   usual
+	beware  wary
 
 	life       atomic.Pointer[life]
 	ear        atomic.Pointer[coherence.Listener]

@@ -38,6 +38,8 @@ type Config struct {
 	Restored func()
 	Replayed func(owns func(key string) bool) bool
 
+	single bool // there is one master
+
 	owner func(key string) *master
 	keyAt func(*master) string // a key that it owns, "" if that need not be asked
 }
@@ -61,6 +63,7 @@ func Open(cfg Config) (*Remote, error) {
 	r := &Remote{cfg: cfg, plan: p, prefixCRC: crcOf(0, cfg.Prefix)}
 	opened := make(chan struct{}) // masters ask for their keys as soon as they are made
 	r.cfg.owner = func(key string) *master { <-opened; return r.routes.table.Load().master(key) }
+	r.cfg.single = p.cluster == nil
 	r.cfg.keyAt = func(*master) string { return "" }
 	if p.cluster != nil {
 		r.cfg.keyAt = func(m *master) string { <-opened; return r.keyAt(m) }
@@ -218,7 +221,7 @@ func (r *Remote) Acquire(ctx context.Context, key string, lease, reject []byte, 
 		case err == redis.Nil: // it expired while the script looked, as servers before 7 allow
 			standing, err = Reply{Raw: notAString, Stamp: l.stamp()}, nil
 		case stands:
-			standing = Reply{Raw: []byte(raw), Stamp: l.stamp()}
+			standing = Reply{Raw: bytesOf(raw), Stamp: l.stamp()}
 		case err == nil:
 			won = true
 		}
@@ -227,7 +230,8 @@ func (r *Remote) Acquire(ctx context.Context, key string, lease, reject []byte, 
 	return won, standing, err
 }
 
-// Fill replaces the lease by value; false if it no longer stands.
+// Fill replaces the lease by value; false if it no longer stands. Here as elsewhere
+// the bytes may still be read when it has returned because ctx ended.
 func (r *Remote) Fill(ctx context.Context, key string, lease, value []byte, ttl time.Duration) (bool, error) {
 	return r.script(ctx, fillScript, key, lease, value, ttl.Milliseconds())
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/redis/go-redis/v9"
 
@@ -27,6 +28,15 @@ type Reply struct {
 func (r Reply) Absent() bool { return r.Raw == nil }
 
 var notAString = []byte{}
+
+// bytesOf is text without a copy, as go-redis's own Bytes is. Nobody changes what
+// Redis answered.
+func bytesOf(text string) []byte {
+	if text == "" {
+		return []byte{} // never nil, which says absent
+	}
+	return unsafe.Slice(unsafe.StringData(text), len(text))
+}
 
 // news is what the result of an operation says about the server.
 type news int
@@ -57,6 +67,8 @@ func newsOf(ctx context.Context, err error) news {
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
 		return answered
+	case errors.As(err, new(untold)):
+		return none
 	case errors.Is(err, errReplica), errors.As(err, new(errUnusable)):
 		return refusing
 	case answer(err) != "":
@@ -115,15 +127,11 @@ func isTimeout(err error) bool {
 // moved tells that the slot of the key lives elsewhere: the command was not
 // executed, and its token is unspent.
 func moved(err error) bool {
-	var answer redis.Error
-	return errors.As(err, &answer) &&
-		(strings.HasPrefix(answer.Error(), "MOVED ") || strings.HasPrefix(answer.Error(), "ASK ") || strings.HasPrefix(answer.Error(), "TRYAGAIN"))
+	text := answer(err)
+	return strings.HasPrefix(text, "MOVED ") || strings.HasPrefix(text, "ASK ") || strings.HasPrefix(text, "TRYAGAIN")
 }
 
-func wrongType(err error) bool {
-	var answer redis.Error
-	return errors.As(err, &answer) && strings.HasPrefix(answer.Error(), "WRONGTYPE")
-}
+func wrongType(err error) bool { return strings.HasPrefix(answer(err), "WRONGTYPE") }
 
 // forbidden tells that the user may not do that, by itself or in a script.
 func forbidden(err error) bool {

@@ -34,13 +34,9 @@ func (r *Remote) turnKey(key string) string {
 func (r *Remote) TakeTurn(ctx context.Context, key string, ttl time.Duration) (turn Turn, rest time.Duration, err error) {
 	key = r.turnKey(key)
 	err = r.store(ctx, key, func(ctx context.Context, m *master, l *life) (bool, error) {
-		var won *redis.BoolCmd
-		var is *redis.StringCmd
-		_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			won = p.SetNX(ctx, key, turnTaken, ttl)
-			is = p.Get(ctx, key)
-			return nil
-		})
+		won := redis.NewBoolCmd(ctx, "set", key, turnTaken, "px", ttl.Milliseconds(), "nx")
+		is := redis.NewStringCmd(ctx, "get", key)
+		err := l.rdb.do(ctx, true, won, is)
 		if newsOf(ctx, err) != answered || moved(err) {
 			return false, err
 		}
@@ -87,13 +83,13 @@ func (r *Remote) EndTurn(ctx context.Context, key string, rest time.Duration) er
 		}, rest)
 	}
 	return r.at(ctx, key, r.cfg.Write, (*master).mark, func(ctx context.Context, _ *master, l *life) error {
-		return l.rdb.Unlink(ctx, key).Err()
+		return l.rdb.do(ctx, true, redis.NewIntCmd(ctx, "unlink", key))
 	})
 }
 
 func (r *Remote) setTurn(ctx context.Context, key string, text func(*master) string, ttl time.Duration) error {
 	return r.store(ctx, key, func(ctx context.Context, m *master, l *life) (bool, error) {
-		err := l.rdb.Set(ctx, key, text(m), ttl).Err()
+		err := l.rdb.do(ctx, true, redis.NewStatusCmd(ctx, "set", key, text(m), "px", ttl.Milliseconds()))
 		return err == nil, err
 	})
 }
