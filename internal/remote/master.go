@@ -24,6 +24,7 @@ type master struct {
 	log     *slog.Logger
 	circuit *circuit
 	valve   valve
+	manner  manner
 
 	life       atomic.Pointer[life]
 	ear        atomic.Pointer[coherence.Listener]

@@ -38,6 +38,8 @@ type Config struct {
 	Restored func()
 	Replayed func(owns func(key string) bool) bool
 
+	single bool // there is one master
+
 	owner func(key string) *master
 	keyAt func(*master) string // a key that it owns, "" if that need not be asked
 }
@@ -61,6 +63,7 @@ func Open(cfg Config) (*Remote, error) {
 	r := &Remote{cfg: cfg, plan: p, prefixCRC: crcOf(0, cfg.Prefix)}
 	opened := make(chan struct{}) // masters ask for their keys as soon as they are made
 	r.cfg.owner = func(key string) *master { <-opened; return r.routes.table.Load().master(key) }
+	r.cfg.single = p.cluster == nil
 	r.cfg.keyAt = func(*master) string { return "" }
 	if p.cluster != nil {
 		r.cfg.keyAt = func(m *master) string { <-opened; return r.keyAt(m) }
