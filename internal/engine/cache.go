@@ -138,12 +138,32 @@ func (f Found) Early() bool { return f.early != nil }
 
 // Hit is what memory has for key, if it may be served, to one who could load it or
 // not. It takes no lock and allocates nothing.
-func (c *Cache) Hit(key string, loads bool) (f Found) {
+func (c *Cache) Hit(key string, loads bool) Found {
 	l := draw()
 	var began int64
 	if l.sampled() {
 		began = now()
 	}
+	f := c.find(key, loads, l)
+	if !f.OK {
+		return f
+	}
+	c.counts.hit(l)
+	if f.Absent {
+		c.counts.absentHits.Add(1)
+	}
+	if f.Stale {
+		c.counts.staleHits.Add(1)
+	}
+	if began != 0 {
+		c.counts.time(l, now()-began)
+	}
+	c.eng.summary.count(c.eng)
+	return f
+}
+
+// find is Hit, and counts nothing.
+func (c *Cache) find(key string, loads bool, l lot) (f Found) {
 	it, at := c.peek(memory.Hash(key), key, l)
 	if it == nil {
 		return f
@@ -160,17 +180,6 @@ func (c *Cache) Hit(key string, loads bool) (f Found) {
 			f.Stale = at >= it.Meta.expires
 		}
 	}
-	c.counts.hit(l)
-	if it.Meta.absent {
-		c.counts.absentHits.Add(1)
-	}
-	if f.Stale {
-		c.counts.staleHits.Add(1)
-	}
-	if began != 0 {
-		c.counts.time(l, now()-began)
-	}
-	c.eng.summary.count(c.eng)
 	f.Value, f.Absent, f.OK = it.Meta.value, it.Meta.absent, true
 	return f
 }
@@ -321,6 +330,8 @@ type Call struct {
 	TTL   time.Duration // 0: that of the cache
 	Fresh bool          // memory is not asked
 	Load  bool          // nor is Redis: it is loaded, whatever there is
+
+	part *part // nil: the key is not one of many
 }
 
 // Loader gives the value of the source of truth.

@@ -248,7 +248,9 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 			r.value, r.err = old.value, nil
 			r.same, r.payload = true, old.payload
 		}
-		if r.absent = r.err != nil && c.isAbsent(r.err); r.absent {
+		if r.crashed = r.err == errs.ErrGoexit || isPanic(r.err); r.crashed { // of many keys' loader
+			return r, nil
+		} else if r.absent = r.err != nil && c.isAbsent(r.err); r.absent {
 			r.ttl = c.jittered(max(0, c.spec.NegativeTTL))
 			return r, nil
 		} else if r.err != nil {
@@ -305,6 +307,8 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 	}
 	return r.loaded, true
 }
+
+func isPanic(err error) bool { _, ok := err.(*errs.Panic); return ok }
 
 // prepare encodes a value and says how long it lives.
 func (c *Cache) prepare(l *loaded, call Call) (err error) {
