@@ -35,6 +35,7 @@ func (c *Cache[T]) GetMany(ctx context.Context, keys []string) (map[string]T, er
 //
 // load may be called again, for a key that another process was to load and did not.
 // Values that are about to expire may be loaded in the background, in one more call.
+// More than a thousand keys are loaded a thousand at a time.
 //
 // WithTTL, WithTags and Fresh are for every key, and Also is an error. The map and the
 // error are those of GetMany; with the end of ctx the keys without an answer have its

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/tiercache/tiercache/internal/batch"
@@ -193,8 +194,12 @@ func (c *Cache) LoadMany(ctx context.Context, keys []string, load ManyLoader, ca
 	return nil
 }
 
-// settleMany is settle for each of ones, side by side: each joins the flight of its
-// key, or leads it, before it waits.
+// mostTogether is how many keys are loaded by one call of a loader, at the most. Each
+// takes three goroutines meanwhile, and LoadTimeout runs for the first while the last
+// takes its lease.
+const mostTogether = 1000
+
+// settleMany is settle for each of ones.
 func (c *Cache) settleMany(ctx context.Context, ones []one, load ManyLoader, call Call, began int64) {
 	if load == nil {
 		for i := range ones {
@@ -205,21 +210,26 @@ func (c *Cache) settleMany(ctx context.Context, ones []one, load ManyLoader, cal
 		}
 		return
 	}
-	keys := make([]string, 0, len(ones))
+	for some := range slices.Chunk(ones, mostTogether) {
+		c.settleSome(ctx, some, load, call, began)
+	}
+}
+
+// settleSome settles the keys side by side: each joins the flight of its key, or leads
+// it, before it waits.
+func (c *Cache) settleSome(ctx context.Context, ones []one, load ManyLoader, call Call, began int64) {
+	keys := make([]string, len(ones))
 	for i := range ones {
-		if ones[i].err == nil {
-			keys = append(keys, ones[i].key)
-		}
+		keys[i] = ones[i].key
 	}
 	parts := c.batch(ctx, keys, load, make(chan struct{}, mostBusy))
 	var wg sync.WaitGroup
 	for i := range ones {
-		o := &ones[i]
+		o, part := &ones[i], &parts[i]
 		if o.err != nil {
+			part.end()
 			continue
 		}
-		part := &parts[0]
-		parts = parts[1:]
 		if part.resume(ctx); ctx.Err() != nil {
 			part.end()
 			o.err = ctx.Err()
@@ -236,9 +246,6 @@ func (c *Cache) settleMany(ctx context.Context, ones []one, load ManyLoader, cal
 	wg.Wait()
 }
 
-// mostSets is how many Sets of one call run at a time.
-const mostSets = 128
-
 // SetMany is Set for each of values. The error is that of a key that cannot be, and then
 // nothing is set, or errs.Keys.
 func (c *Cache) SetMany(ctx context.Context, values map[string]any, call Call) error {
@@ -249,8 +256,12 @@ func (c *Cache) SetMany(ctx context.Context, values map[string]any, call Call) e
 		}
 		keys = append(keys, k)
 	}
+	most := mostBusy
+	if c.eng.remote == nil { // there is nothing to wait for, and neighbours in a shard would undo each other
+		most = 1
+	}
 	failures := make([]error, len(keys))
-	_ = inParallel(len(keys), mostSets, func(i int) error {
+	_ = inParallel(len(keys), most, func(i int) error {
 		failures[i] = c.Set(ctx, keys[i], values[keys[i]], call)
 		return nil
 	})
