@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tiercache/tiercache"
+	"github.com/tiercache/tiercache/internal/redistest"
 )
 
 // loadMany is a loader of many keys.
@@ -225,24 +226,170 @@ func TestBadInputOfACallForManyIsAnErrorThatNamesItAndNothingIsDone(t *testing.T
 	assert.Equal(t, tiercache.ErrClosed, cache.SetMany(bg, nil))
 }
 
-func TestTenThousandKeysInOneCall(t *testing.T) {
+func TestTenThousandKeysInOneCallAreLoadedAThousandAtATime(t *testing.T) {
 	t.Parallel()
-	onEveryTier(t, func(t *testing.T, config func() tiercache.Config) {
-		cache := newCache(t, open(t, config()), tiercache.Options[int]{})
+	ten := func(t *testing.T, cache *tiercache.Cache[int]) {
 		keys := manyKeys(0, 10_000)
 		var n numbers
-		began := time.Now()
 		got, err := cache.GetOrLoadMany(bg, keys, n.load)
 		require.NoError(t, err)
-		require.True(t, maps.Equal(numbered(keys), got))
-		t.Log(time.Since(began), len(n.calls), cache.Stats())
-		require.NoError(t, cache.SetMany(bg, got))
-		t.Log(time.Since(began))
+		require.True(t, maps.Equal(numbered(keys), got), "%d keys", len(got))
+		assert.Len(t, n.calls, 10)
 		got, err = cache.GetMany(bg, keys)
 		require.NoError(t, err)
-		assert.True(t, maps.Equal(numbered(keys), got), "%d", len(got))
-		t.Log(time.Since(began), cache.Stats())
+		assert.True(t, maps.Equal(numbered(keys), got), "%d keys", len(got))
+	}
+	t.Run("memory", func(t *testing.T) {
+		t.Parallel()
+		ten(t, newCache(t, open(t, tiercache.Config{}), tiercache.Options[int]{LoadTimeout: time.Minute}))
+	})
+	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
+		tiers := open(t, patient(redistest.Start(t).Client()))
+		ten(t, newCache(t, tiers, tiercache.Options[int]{LoadTimeout: time.Minute}))
 	})
 }
 
-var _ atomic.Int64
+func TestManyKeysOfAClusterAreReadAndWrittenInAllItsParts(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3)
+	keys := manyKeys(0, 300)
+	for i := range 2 { // the second node finds what the first has stored
+		cache := newCache(t, open(t, patient(c.Client())), tiercache.Options[int]{})
+		var n numbers
+		got, err := cache.GetOrLoadMany(bg, keys, n.load)
+		require.NoError(t, err)
+		assert.Equal(t, numbered(keys), got)
+		assert.Len(t, n.calls, 1-i)
+		if i == 1 {
+			assert.EqualValues(t, 300, cache.Stats().RedisHits)
+			require.NoError(t, cache.SetMany(bg, numbered(manyKeys(300, 500))))
+			got, err = cache.GetMany(bg, manyKeys(0, 500))
+			require.NoError(t, err)
+			assert.Equal(t, numbered(manyKeys(0, 500)), got)
+			require.NoError(t, cache.Delete(bg, manyKeys(0, 499)...))
+			got, err = cache.GetMany(bg, manyKeys(0, 500))
+			require.NoError(t, err)
+			assert.Equal(t, numbered(manyKeys(499, 500)), got)
+		}
+	}
+}
+
+func TestManyKeysOfAMemoryOnlyCache(t *testing.T) {
+	t.Parallel()
+	onEveryRedis(t, func(t *testing.T, addr string) {
+		tiers := open(t, patient(client(t, addr)))
+		hear(t, tiers)
+		cache := newCache(t, tiers, tiercache.Options[int]{MemoryOnly: true})
+		var n numbers
+		for range 2 {
+			got, err := cache.GetOrLoadMany(bg, manyKeys(0, 50), n.load, tiercache.WithTags("red"))
+			require.NoError(t, err)
+			assert.Equal(t, numbered(manyKeys(0, 50)), got)
+			soon(t, "memory has them", func() bool {
+				got, err := cache.GetMany(bg, manyKeys(0, 50))
+				require.NoError(t, err)
+				return len(got) == 50
+			})
+		}
+		assert.Len(t, n.calls, 1)
+		void(t, tiers, "red")
+		got, err := cache.GetMany(bg, manyKeys(0, 50))
+		require.NoError(t, err)
+		assert.Empty(t, got)
+	})
+}
+
+func TestOptionsOfACallAreForEachOfItsKeys(t *testing.T) {
+	t.Parallel()
+	inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
+		cache := newCache(b.T, tiers, tiercache.Options[int]{Jitter: -1})
+		keys := manyKeys(0, 5)
+		var n numbers
+		_, err := cache.GetOrLoadMany(bg, keys, n.load, tiercache.WithTTL(time.Second), tiercache.WithTags("red"))
+		require.NoError(b, err)
+		require.NoError(b, cache.SetMany(bg, map[string]int{"k5": 5, "k6": 6}, tiercache.WithTTL(time.Minute), tiercache.WithTags("red")))
+		have := func(n int) {
+			b.Helper()
+			got, err := cache.GetMany(bg, manyKeys(0, 7))
+			require.NoError(b, err)
+			assert.Len(b, got, n)
+		}
+		have(7)
+		time.Sleep(2 * time.Second)
+		have(2)
+		void(b.T, tiers, "red")
+		have(0)
+	})
+}
+
+func TestEveryCallForManyHasClonesOfItsOwn(t *testing.T) {
+	t.Parallel()
+	onEveryTier(t, func(t *testing.T, config func() tiercache.Config) {
+		cache := newCache(t, open(t, config()), tiercache.Options[[]int]{Clone: slices.Clone[[]int]})
+		mine := []int{1}
+		require.NoError(t, cache.SetMany(bg, map[string][]int{"set": mine}))
+		mine[0] = 2
+		for range 3 {
+			got, err := cache.GetOrLoadMany(bg, []string{"set", "loaded"}, func(_ context.Context, keys []string) (map[string][]int, error) {
+				assert.Equal(t, []string{"loaded"}, keys)
+				return map[string][]int{"loaded": {1}}, nil
+			})
+			require.NoError(t, err)
+			assert.Equal(t, map[string][]int{"set": {1}, "loaded": {1}}, got)
+			got["set"][0], got["loaded"][0] = 3, 3
+		}
+	})
+}
+
+func TestAFrozenRedisCostsACallForManyAsMuchAsOneForOneKey(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	cfg := hasty(client(t, s.Addr()))
+	cfg.ReadTimeout = 2 * time.Second
+	tiers := open(t, cfg)
+	hear(t, tiers)
+	cache := newCache(t, tiers, tiercache.Options[int]{})
+	s.Pause()
+	began := time.Now()
+	var n numbers
+	got, err := cache.GetOrLoadMany(bg, manyKeys(0, 200), n.load, tiercache.Fresh())
+	require.NoError(t, err)
+	assert.Equal(t, numbered(manyKeys(0, 200)), got)
+	assert.Len(t, n.calls, 1)
+	assert.Less(t, time.Since(began), 20*time.Second, "of 400 in budgets")
+	s.Resume()
+}
+
+func TestWhatNobodyCanEncodeIsAnErrorOfItsKeyAndTheOthersAreSet(t *testing.T) {
+	t.Parallel()
+	onEveryTier(t, func(t *testing.T, config func() tiercache.Config) {
+		cache := newCache(t, open(t, config()), tiercache.Options[float64]{})
+		err := cache.SetMany(bg, map[string]float64{"a": 1, "b": math.NaN()})
+		var failed tiercache.KeyErrors
+		require.ErrorAs(t, err, &failed)
+		assert.Len(t, failed, 1)
+		assert.ErrorContains(t, failed["b"], "NaN")
+		got, err := cache.GetMany(bg, []string{"a", "b"})
+		require.NoError(t, err)
+		assert.Equal(t, map[string]float64{"a": 1}, got)
+	})
+}
+
+func TestManyMemoryHitsAllocateTheMapAndLittleElse(t *testing.T) {
+	cache := newCache(t, open(t, tiercache.Config{}), tiercache.Options[int]{})
+	keys := manyKeys(0, 100)
+	require.NoError(t, cache.SetMany(bg, numbered(keys)))
+	var out map[string]int
+	plain := testing.AllocsPerRun(1000, func() {
+		out = make(map[string]int, len(keys))
+		for _, k := range keys {
+			out[k] = 1
+		}
+	})
+	var n numbers
+	load := n.load
+	assert.LessOrEqual(t, testing.AllocsPerRun(1000, func() { out, _ = cache.GetMany(bg, keys) }), plain+1+alittle)
+	assert.LessOrEqual(t, testing.AllocsPerRun(1000, func() { out, _ = cache.GetOrLoadMany(bg, keys, load) }), plain+2+alittle)
+	assert.Len(t, out, 100)
+}
