@@ -417,10 +417,11 @@ func TestManyValuesThatAreAboutToExpireAreLoadedInTheBackgroundByOneCall(t *test
 		}
 		_, err := cache.GetOrLoadMany(bg, keys, load)
 		require.NoError(b, err)
+		ends := time.Now().Add(10 * time.Second)
 		for _, k := range keys {
 			inMemory(b.T, cache, k)
 		}
-		time.Sleep(9_899 * time.Millisecond) // a value that is read a millisecond before it ends is renewed surely
+		time.Sleep(time.Until(ends) - time.Millisecond) // of a load of 100: nearly all are renewed
 		began := time.Now()
 		got, err := cache.GetOrLoadMany(bg, keys, load)
 		require.NoError(b, err)
@@ -431,7 +432,7 @@ func TestManyValuesThatAreAboutToExpireAreLoadedInTheBackgroundByOneCall(t *test
 		assert.LessOrEqual(b, calls.Load(), int64(2))
 		assert.EqualValues(b, cache.Stats().Loads, in.Load())
 		assert.Equal(b, cache.Stats().Loads, 20+cache.Stats().Refreshes)
-		assert.Greater(b, cache.Stats().Refreshes, int64(10), "one in so many is not, by chance")
+		assert.Greater(b, cache.Stats().Refreshes, int64(10))
 	})
 }
 
