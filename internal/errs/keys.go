@@ -11,13 +11,14 @@ type Keys map[string]error
 
 // Error names the first of the keys.
 func (e Keys) Error() string {
-	for _, k := range e.sorted() {
-		if len(e) == 1 {
-			return fmt.Sprintf("tiercache: key %q failed: %v", k, e[k])
-		}
-		return fmt.Sprintf("tiercache: %d keys failed, the first is %q: %v", len(e), k, e[k])
+	if len(e) == 0 {
+		return "tiercache: no key failed"
 	}
-	return "tiercache: no key failed"
+	first := e.sorted()[0]
+	if len(e) == 1 {
+		return fmt.Sprintf("tiercache: key %q failed: %v", first, e[first])
+	}
+	return fmt.Sprintf("tiercache: %d keys failed, the first is %q: %v", len(e), first, e[first])
 }
 
 // Unwrap gives the errors in the order of their keys.
