@@ -94,6 +94,23 @@ func TestAPanicOfABatchIsAnErrorForEachAndNotAnAbsence(t *testing.T) {
 	})
 }
 
+// What one of its keys replaces is not what the others do.
+func TestALoaderOfManyHasNoPrevious(t *testing.T) {
+	t.Parallel()
+	inEveryStaleWorld(t, lasting(), func(b bubble, _ *tiercache.Tiers, cache *tiercache.Cache[int]) {
+		load := func(ctx context.Context, keys []string) (map[string]int, error) {
+			_, ok := tiercache.Previous[int](ctx)
+			assert.False(b, ok)
+			return map[string]int{"k": 2}, nil
+		}
+		loader, err := tiercache.NewBatchLoader(load, tiercache.BatchOptions{})
+		require.NoError(b, err)
+		v, err := cache.GetOrLoad(bg, "k", loader.Load("k"))
+		require.NoError(b, err)
+		assert.Equal(b, 2, v)
+	})
+}
+
 func TestABatchIsGivenUpWhenAllHaveLeft(t *testing.T) {
 	t.Parallel()
 	inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
