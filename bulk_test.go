@@ -387,8 +387,8 @@ func TestManyMemoryHitsAllocateTheMapAndLittleElse(t *testing.T) {
 	var out map[string]int
 	plain := testing.AllocsPerRun(1000, func() {
 		out = make(map[string]int, len(keys))
-		for _, k := range keys {
-			out[k] = 1
+		for _, k := range keys { // what a hit allocates under the race detector is not ours
+			out[k], _, _ = cache.Get(bg, k)
 		}
 	})
 	var n numbers
