@@ -146,7 +146,7 @@ func (c *Cache[T]) Set(ctx context.Context, key string, v T, opts ...CallOption)
 }
 
 // Stats of this cache since it was made.
-func (c *Cache[T]) Stats() CacheStats { return cacheStats(c.c) }
+func (c *Cache[T]) Stats() CacheStats { return cacheStats(c.c.Name(), c.c.Counts()) }
 
 // out is a stored value as a caller gets it.
 func (c *Cache[T]) out(stored any) T {

@@ -40,7 +40,8 @@ func TestWhatANodeFilledItServesFromMemoryWithoutReadingItAgain(t *testing.T) {
 			// The last ones may still be in doubt here: the answer is on its way.
 			assert.Less(t, p.calls(`"0" "1310815"`)-before, n/4)
 			assert.Greater(t, caches[0].Stats().MemoryHits, int64(n*3/4))
-			assert.Less(t, p.calls(`"0" "47"`), n*3/2, "one look at each")
+			// Pushed are the lease and the value, mostly in one: a look for each push.
+			assert.LessOrEqual(t, p.calls(`"0" "47"`), 2*n)
 			for i := range n {
 				inMemory(t, caches[0], strconv.Itoa(i))
 			}

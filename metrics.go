@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/tiercache/tiercache/internal/engine"
+	"github.com/tiercache/tiercache/internal/latency"
 )
 
 // CacheStats are one cache's counts since it was made. One Get, GetOrLoad, Lookup or
@@ -37,7 +38,22 @@ type CacheStats struct {
 	Errors       int64 // failed operations of Redis or of the codec
 	Dropped      int64 // refreshes not begun, and leases left to run out, because too much waited to be done
 
-	AverageTime time.Duration // of an operation; memory hits are timed by sampling
+	// How long operations took, by what answered them; those that memory answered are
+	// timed by sampling, one in 64. WaitTime is of Misses, and of StaleHits that waited
+	// for a load first. LoadTime is of Loads.
+	MemoryTime Latency
+	RedisTime  Latency
+	WaitTime   Latency
+	LoadTime   Latency
+
+	AverageTime time.Duration // of an operation
+}
+
+// Latency tells how long things took. Quantiles are at most an eighth too large.
+type Latency struct {
+	Count         int64 // of what was timed
+	Mean          time.Duration
+	P50, P95, P99 time.Duration
 }
 
 // HitRate is Hits as a share of Operations, from 0 to 1; 0 if there are none.
@@ -69,47 +85,23 @@ type Stats struct {
 // Stats of everything since Open.
 func (t *Tiers) Stats() Stats {
 	var s Stats
-	var nanos float64
+	var total engine.Counts
 	for _, c := range t.eng.Caches() {
-		one := cacheStats(c)
-		s.Caches = append(s.Caches, one)
-		s.Total.add(one)
-		nanos += float64(one.AverageTime) * float64(one.Operations)
+		n := c.Counts()
+		s.Caches = append(s.Caches, cacheStats(c.Name(), n))
+		total.Merge(&n)
 	}
-	if s.Total.Operations > 0 {
-		s.Total.AverageTime = time.Duration(nanos / float64(s.Total.Operations))
-	}
+	s.Total = cacheStats("", total)
 	s.KeyInvalidations, s.TagInvalidations, s.PatternInvalidations, s.Clears, s.InvalidationErrors = t.eng.Invalidations()
 	s.MemoryEntries, s.MemoryBytes, s.MemoryEvictions = t.eng.Memory()
 	s.Masters = t.Health().Masters
 	return s
 }
 
-func (s *CacheStats) add(o CacheStats) {
-	s.Operations += o.Operations
-	s.Hits += o.Hits
-	s.Misses += o.Misses
-	s.MemoryHits += o.MemoryHits
-	s.RedisHits += o.RedisHits
-	s.AbsentHits += o.AbsentHits
-	s.Loads += o.Loads
-	s.LoadErrors += o.LoadErrors
-	s.Coalesced += o.Coalesced
-	s.FillsRefused += o.FillsRefused
-	s.Rejected += o.Rejected
-	s.Errors += o.Errors
-	s.StaleHits += o.StaleHits
-	s.Refreshes += o.Refreshes
-	s.Unmodified += o.Unmodified
-	s.TooLarge += o.TooLarge
-	s.Dropped += o.Dropped
-}
-
-func cacheStats(c *engine.Cache) CacheStats {
-	n := c.Counts()
+func cacheStats(name string, n engine.Counts) CacheStats {
 	hits := n.MemoryHits + n.RedisHits
 	return CacheStats{
-		Name:         c.Name(),
+		Name:         name,
 		Operations:   hits + n.Misses,
 		Hits:         hits,
 		Misses:       n.Misses,
@@ -127,8 +119,16 @@ func cacheStats(c *engine.Cache) CacheStats {
 		Unmodified:   n.Unmodified,
 		TooLarge:     n.TooLarge,
 		Dropped:      n.Dropped,
-		AverageTime:  n.AverageTime,
+		MemoryTime:   latencyOf(&n.FromMemory),
+		RedisTime:    latencyOf(&n.FromRedis),
+		WaitTime:     latencyOf(&n.Waited),
+		LoadTime:     latencyOf(&n.Loading),
+		AverageTime:  n.AverageTime(),
 	}
+}
+
+func latencyOf(c *latency.Counts) Latency {
+	return Latency{Count: c.N, Mean: c.Mean(), P50: c.Quantile(0.50), P95: c.Quantile(0.95), P99: c.Quantile(0.99)}
 }
 
 // Health is what is known of the tiers without asking anybody.

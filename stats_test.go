@@ -121,6 +121,15 @@ func TestWhatIsCountedIsWhatHappened(t *testing.T) {
 		s := cache.Stats()
 		assert.Equal(b, [4]int64{5, 5, 1, 4}, [4]int64{s.Operations, s.Misses, s.Loads, s.Coalesced})
 		assert.Equal(b, 100*time.Millisecond, s.AverageTime)
+		assert.EqualValues(b, 5, s.WaitTime.Count)
+		assert.EqualValues(b, 1, s.LoadTime.Count)
+		for _, l := range []tiercache.Latency{s.WaitTime, s.LoadTime} {
+			assert.Equal(b, 100*time.Millisecond, l.Mean)
+			assert.InEpsilon(b, 100*time.Millisecond, l.P50, 0.125)
+			assert.InEpsilon(b, 100*time.Millisecond, l.P99, 0.125)
+		}
+		assert.Zero(b, s.MemoryTime)
+		assert.Zero(b, s.RedisTime)
 
 		_, _ = cache.GetOrLoad(bg, "k", load)
 		time.Sleep(time.Second)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tiercache/tiercache/internal/batch"
 	"github.com/tiercache/tiercache/internal/errs"
+	"github.com/tiercache/tiercache/internal/memory"
 )
 
 // Many keys go the way of one key, side by side: memory, then Redis for all that it
@@ -44,12 +45,6 @@ type Early struct {
 // early are those whose values the caller is to have refreshed. Fresh: memory is not
 // asked.
 func (c *Cache) HitMany(keys []string, fresh, loads bool, found func(key string, value any) bool) (left []string, early []Early) {
-	l := draw()
-	var began int64
-	if l.sampled() {
-		began = now()
-	}
-	var hits, absent, stale int64
 	var others map[string]struct{} // keys without a value
 	for i, key := range keys {
 		if others != nil {
@@ -58,18 +53,17 @@ func (c *Cache) HitMany(keys []string, fresh, loads bool, found func(key string,
 			}
 		}
 		var f Found
+		var at int64
+		hash := memory.Hash(key)
 		if !fresh {
-			f = c.find(key, loads, l)
+			f, at = c.find(hash, key, loads)
 		}
 		if f.early != nil {
 			early = append(early, Early{key, f})
 		}
 		if f.OK && !f.Absent {
 			if found(key, f.Value) {
-				hits++
-				if f.Stale {
-					stale++
-				}
+				c.countHit(hash, at, f)
 			}
 			continue
 		}
@@ -78,29 +72,13 @@ func (c *Cache) HitMany(keys []string, fresh, loads bool, found func(key string,
 		}
 		others[key] = struct{}{}
 		if f.OK {
-			hits++
-			absent++
+			c.countHit(hash, at, f)
 		} else {
 			if left == nil {
 				left = make([]string, 0, len(keys)-i)
 			}
 			left = append(left, key)
 		}
-	}
-	c.counts.hits[l.stripe()].n.Add(hits)
-	if absent > 0 {
-		c.counts.absentHits.Add(absent)
-	}
-	if stale > 0 {
-		c.counts.staleHits.Add(stale)
-	}
-	if began != 0 {
-		s := &c.counts.hits[l.stripe()]
-		s.sampled.Add(hits)
-		s.nanos.Add(now() - began)
-	}
-	for range hits {
-		c.eng.summary.count(c.eng)
 	}
 	return left, early
 }
@@ -205,7 +183,7 @@ func (c *Cache) settleMany(ctx context.Context, ones []one, load ManyLoader, cal
 		for i := range ones {
 			if o := &ones[i]; o.err == nil {
 				o.out, o.err = c.settle(ctx, o.key, nil, call, began, o.seen)
-				c.tally(o.out, o.err, now()-began)
+				c.tally(o.out, o.key, o.err, now()-began)
 			}
 		}
 		return
@@ -233,14 +211,14 @@ func (c *Cache) settleSome(ctx context.Context, ones []one, load ManyLoader, cal
 		if part.resume(ctx); ctx.Err() != nil {
 			part.end()
 			o.err = ctx.Err()
-			c.tally(nil, o.err, now()-began)
+			c.tally(nil, o.key, o.err, now()-began)
 			continue
 		}
 		wg.Go(func() {
 			call := call
 			call.part = part
 			o.out, o.err = c.settle(ctx, o.key, part.load, call, began, o.seen)
-			c.tally(o.out, o.err, now()-began)
+			c.tally(o.out, o.key, o.err, now()-began)
 		})
 	}
 	wg.Wait()

@@ -51,7 +51,7 @@ func (c *Cache) readMany(ctx context.Context, ones []one, began int64, found fun
 	for i := range ones {
 		o := &ones[i]
 		if o.err != nil {
-			c.tally(nil, o.err, took)
+			c.tally(nil, o.key, o.err, took)
 			left = append(left, *o)
 			continue
 		}
@@ -75,7 +75,7 @@ func (c *Cache) readMany(ctx context.Context, ones []one, began int64, found fun
 			continue
 		}
 		c.keepRead(out, o.hash, o.key, o.rkey)
-		c.tally(out, nil, took)
+		c.tally(out, o.key, nil, took)
 		if !out.absent {
 			found(o.key, out.value)
 		}

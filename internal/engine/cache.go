@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tiercache/tiercache/internal/envelope"
@@ -59,11 +60,14 @@ type Cache struct {
 	reads [groups]flight.Reads[outcome]
 
 	encodeFailed sync.Once // logs the first
+
+	lastGens atomic.Pointer[[]*gen] // see shared; not written to
 }
 
 // NewCache registers a cache under its name.
 func (e *Engine) NewCache(spec Spec) (*Cache, error) {
 	c := &Cache{eng: e, spec: spec, id: envelope.NewID(spec.Name), schema: envelope.NewID(spec.Codec)}
+	c.counts.hits = e.mem.NewReads()
 	all := e.tagNames(allTag)
 	for i, own := range e.tagNames(cacheTag(spec.Name)) {
 		c.clears = append(c.clears, [2]*tag{e.tags.of(all[i]), e.tags.of(own)})
@@ -139,34 +143,34 @@ func (f Found) Early() bool { return f.early != nil }
 // Hit is what memory has for key, if it may be served, to one who could load it or
 // not. It takes no lock and allocates nothing.
 func (c *Cache) Hit(key string, loads bool) Found {
-	l := draw()
-	var began int64
-	if l.sampled() {
-		began = now()
+	hash := memory.Hash(key)
+	f, at := c.find(hash, key, loads)
+	if f.OK {
+		c.countHit(hash, at, f)
 	}
-	f := c.find(key, loads, l)
-	if !f.OK {
-		return f
+	return f
+}
+
+// countHit counts a hit of an item that was picked up after the clock showed at.
+func (c *Cache) countHit(hash uint64, at int64, f Found) {
+	n := c.counts.hits.Note(hash)
+	if n%sampling == 0 {
+		c.counts.fromMemory.Add(time.Duration(now() - at))
 	}
-	c.counts.hit(l)
 	if f.Absent {
 		c.counts.absentHits.Add(1)
 	}
 	if f.Stale {
 		c.counts.staleHits.Add(1)
 	}
-	if began != 0 {
-		c.counts.time(l, now()-began)
-	}
 	c.eng.summary.count(c.eng)
-	return f
 }
 
 // find is Hit, and counts nothing.
-func (c *Cache) find(key string, loads bool, l lot) (f Found) {
-	it, at := c.peek(memory.Hash(key), key, l)
+func (c *Cache) find(hash uint64, key string, loads bool) (f Found, at int64) {
+	it, at := c.peek(hash, key)
 	if it == nil {
-		return f
+		return f, at
 	}
 	if at >= it.Meta.early {
 		switch {
@@ -175,21 +179,21 @@ func (c *Cache) find(key string, loads bool, l lot) (f Found) {
 				f.early = it
 			}
 		case !loads || at >= it.Meta.retry.Load(), at < it.Meta.expires && c.useRedis(key):
-			return Found{}
+			return Found{}, at
 		default:
 			f.Stale = at >= it.Meta.expires
 		}
 	}
 	f.Value, f.Absent, f.OK = it.Meta.value, it.Meta.absent, true
-	return f
+	return f, at
 }
 
 // peek is what memory has for key that no invalidation has voided, old or not, and
 // when that was so.
-func (c *Cache) peek(hash uint64, key string, l lot) (*item, int64) {
+func (c *Cache) peek(hash uint64, key string) (*item, int64) {
 	for range 2 {
 		at := now()
-		it := c.eng.mem.Get(hash, key, uint32(l))
+		it := c.eng.mem.Get(hash, key)
 		if it == nil || it.Meta.owner != c {
 			return nil, at
 		}
@@ -205,7 +209,7 @@ func (c *Cache) peek(hash uint64, key string, l lot) (*item, int64) {
 
 // fresh is peek for what is not past its TTL.
 func (c *Cache) fresh(hash uint64, key string) *item {
-	if it, at := c.peek(hash, key, draw()); it != nil && at < it.Meta.fresh {
+	if it, at := c.peek(hash, key); it != nil && at < it.Meta.fresh {
 		return it
 	}
 	return nil
@@ -277,7 +281,7 @@ func (c *Cache) memoryLife(ttl time.Duration) time.Duration {
 func (c *Cache) item(hash uint64, key string, l loaded, life time.Duration, v validity, gens []*gen) *item {
 	from := now()
 	it := &item{Key: key, Hash: hash, Size: l.size, Meta: meta{
-		owner: c, value: l.value, absent: l.absent, gens: gens, ear: v.ear, epoch: v.epoch,
+		owner: c, value: l.value, absent: l.absent, gens: c.shared(gens), ear: v.ear, epoch: v.epoch,
 		created: from - int64(l.age), took: l.took,
 	}}
 	it.Meta.fresh, it.Meta.expires = later(from, life), later(from, l.ttl)
@@ -288,6 +292,20 @@ func (c *Cache) item(hash uint64, key string, l loaded, life time.Duration, v va
 	}
 	it.Meta.seq.Store(v.seq)
 	return it
+}
+
+// shared is gens, as one slice for all items that have the same and no tags of their
+// own: most have, and a hit looks at them.
+func (c *Cache) shared(gens []*gen) []*gen {
+	if len(gens) != clearTags {
+		return gens
+	}
+	last := c.lastGens.Load()
+	if last == nil || !slices.Equal(*last, gens) {
+		last = &gens
+		c.lastGens.Store(last)
+	}
+	return *last
 }
 
 // later is d after at, at the most "for ever".

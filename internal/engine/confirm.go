@@ -86,7 +86,7 @@ func (e *Engine) judgeDoubt(it *item, seen validity, same bool) bool {
 	s := e.shard(it.Hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e.mem.Get(it.Hash, it.Key, 0) != it {
+	if e.mem.Get(it.Hash, it.Key) != it {
 		return true
 	}
 	if !same {

@@ -1,19 +1,23 @@
 package engine
 
 import (
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
+
+	"github.com/tiercache/tiercache/internal/latency"
+	"github.com/tiercache/tiercache/internal/memory"
 )
 
-const (
-	stripes  = 16 // power of two
-	sampling = 64 // one memory hit in so many is timed; power of two
-)
+const sampling = 64 // one memory hit in so many is timed; power of two
 
-// counters of one cache. The only ones on the way of a memory hit are striped.
+// counters of one cache. The hits of memory alone are on a hot path, see
+// memory.Reads: what else a hit may count is rare, or one in sampling.
 type counters struct {
-	hits [stripes]hitStripe
+	hits *memory.Reads
+
+	// How long it took, by what answered: memory, of which one hit in sampling is
+	// timed; Redis; or nothing before a load was waited for. And each run of a loader.
+	fromMemory, fromRedis, waited, loading latency.Histogram
 
 	redisHits    atomic.Int64
 	misses       atomic.Int64
@@ -29,14 +33,6 @@ type counters struct {
 	unmodified   atomic.Int64 // loads that said that the value has not changed
 	dropped      atomic.Int64 // what was not done in the background, since too much waited
 	tooLarge     atomic.Int64 // loaded or set, and too large to be stored
-	slowNanos    atomic.Int64 // time of all operations that memory did not answer
-}
-
-type hitStripe struct {
-	n       atomic.Int64
-	sampled atomic.Int64
-	nanos   atomic.Int64
-	_       [40]byte // a cache line
 }
 
 // Counts is a snapshot. The parts are read one after the other: identities hold
@@ -47,7 +43,7 @@ type Counts struct {
 	FillsRefused, Rejected, Errors            int64
 	StaleHits, Refreshes, Unmodified          int64
 	Dropped, TooLarge                         int64
-	AverageTime                               time.Duration
+	FromMemory, FromRedis, Waited, Loading    latency.Counts
 }
 
 func (c *counters) snapshot() Counts {
@@ -67,35 +63,43 @@ func (c *counters) snapshot() Counts {
 		Dropped:      c.dropped.Load(),
 		TooLarge:     c.tooLarge.Load(),
 	}
-	var sampled, nanos int64
-	for i := range c.hits {
-		s.MemoryHits += c.hits[i].n.Load()
-		sampled += c.hits[i].sampled.Load()
-		nanos += c.hits[i].nanos.Load()
-	}
-	total := float64(c.slowNanos.Load())
-	if sampled > 0 {
-		total += float64(nanos) / float64(sampled) * float64(s.MemoryHits)
-	}
-	if ops := s.MemoryHits + s.RedisHits + s.Misses; ops > 0 {
-		s.AverageTime = time.Duration(total / float64(ops))
-	}
+	s.MemoryHits = c.hits.Count()
+	s.FromMemory, s.FromRedis = c.fromMemory.Counts(), c.fromRedis.Counts()
+	s.Waited, s.Loading = c.waited.Counts(), c.loading.Counts()
 	return s
 }
 
-// lot is the one random number that a memory hit lives from: it picks stripes,
-// of the counters and of memory's gate, and says whether the hit is timed.
-type lot uint32
+// Merge adds what o has.
+func (c *Counts) Merge(o *Counts) {
+	c.MemoryHits += o.MemoryHits
+	c.RedisHits += o.RedisHits
+	c.AbsentHits += o.AbsentHits
+	c.Misses += o.Misses
+	c.Loads += o.Loads
+	c.LoadErrors += o.LoadErrors
+	c.Coalesced += o.Coalesced
+	c.FillsRefused += o.FillsRefused
+	c.Rejected += o.Rejected
+	c.Errors += o.Errors
+	c.StaleHits += o.StaleHits
+	c.Refreshes += o.Refreshes
+	c.Unmodified += o.Unmodified
+	c.Dropped += o.Dropped
+	c.TooLarge += o.TooLarge
+	c.FromMemory.Merge(&o.FromMemory)
+	c.FromRedis.Merge(&o.FromRedis)
+	c.Waited.Merge(&o.Waited)
+	c.Loading.Merge(&o.Loading)
+}
 
-func draw() lot               { return lot(rand.Uint32()) }
-func (l lot) sampled() bool   { return l>>8&(sampling-1) == 0 }
-func (l lot) stripe() int     { return int(l & (stripes - 1)) }
-func (c *counters) hit(l lot) { c.hits[l.stripe()].n.Add(1) }
-
-func (c *counters) time(l lot, nanos int64) {
-	s := &c.hits[l.stripe()]
-	s.sampled.Add(1)
-	s.nanos.Add(nanos)
+// AverageTime of an operation.
+func (c *Counts) AverageTime() time.Duration {
+	ops := c.MemoryHits + c.RedisHits + c.Misses
+	if ops == 0 {
+		return 0
+	}
+	total := float64(c.FromMemory.Mean())*float64(c.MemoryHits) + float64(c.FromRedis.Sum+c.Waited.Sum)
+	return time.Duration(total / float64(ops))
 }
 
 // invalidations of one Engine by kind.

@@ -128,7 +128,7 @@ func Open(cfg Config) (*Engine, error) {
 	e.patterns.init()
 	e.summary.every = int64(cfg.SummaryEvery)
 
-	mem, err := memory.New[meta](cfg.MemoryBytes, now)
+	mem, err := memory.New(memory.Config[meta]{MaxBytes: cfg.MemoryBytes, Now: now})
 	if err != nil {
 		return nil, err
 	}

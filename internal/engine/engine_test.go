@@ -97,7 +97,7 @@ func TestAnItemIsMatchedOnceAgainstAPattern(t *testing.T) {
 	_, err := c.Load(bg, "k", gives(1), Call{})
 	require.NoError(t, err)
 	e.dropPattern("other:*")
-	it := e.mem.Get(memory.Hash("k"), "k", 0)
+	it := e.mem.Get(memory.Hash("k"), "k")
 	require.NotEqual(t, e.patterns.table.Load().seq, it.Meta.seq.Load())
 	require.True(t, c.Hit("k", true).OK)
 	assert.Equal(t, e.patterns.table.Load().seq, it.Meta.seq.Load())

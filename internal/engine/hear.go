@@ -55,7 +55,7 @@ func (e *Engine) heardOf(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pushed.Add(1)
-	if it := e.mem.Get(hash, key, 0); it != nil {
+	if it := e.mem.Get(hash, key); it != nil {
 		if it.Meta.heard && now() < it.Meta.own {
 			e.doubtLocked(it)
 		} else {

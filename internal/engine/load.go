@@ -293,6 +293,7 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 			r.err = &errs.LoadTimeout{Key: key, After: c.spec.LoadTimeout}
 		}
 	}
+	c.counts.loading.Add(time.Duration(now() - began))
 	out.value, out.absent, out.err = r.value, r.absent, r.err
 	if r.err != nil && !r.absent {
 		c.counts.loadErrors.Add(1)

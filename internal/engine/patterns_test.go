@@ -87,7 +87,7 @@ func TestAnItemThatMatchesAPatternIsGoneBeforeAndAfterThePatternIsForgotten(t *t
 		require.False(t, e.holds(v, memory.Hash("mine:1"), "mine:1", true))
 		hours(e, 100)
 	}
-	assert.Nil(t, e.mem.Get(memory.Hash("mine:1"), "mine:1", 0), "and its memory is free")
+	assert.Nil(t, e.mem.Get(memory.Hash("mine:1"), "mine:1"), "and its memory is free")
 	assert.False(t, e.holds(v, memory.Hash("mine:1"), "mine:1", true), "a load that began before it")
 	late := inMemory(t, c, "mine:1", v)
 	ok := c.Hit("mine:1", true).OK

@@ -86,7 +86,7 @@ func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (a
 	}
 	began := now()
 	out, err := c.settle(ctx, key, load, call, began, nil)
-	c.tally(out, err, now()-began)
+	c.tally(out, key, err, now()-began)
 	switch {
 	case err != nil:
 		return nil, err
@@ -253,7 +253,7 @@ func (c *Cache) again(ctx context.Context, hash uint64, key string, call Call) *
 
 // unknown are the tags of what memory has for key whose records have to be read.
 func (c *Cache) unknown(hash uint64, key string) (tags []*tag) {
-	it := c.eng.mem.Get(hash, key, uint32(hash))
+	it := c.eng.mem.Get(hash, key)
 	if it == nil || it.Meta.owner != c {
 		return nil
 	}
@@ -312,24 +312,25 @@ func (c *Cache) accepts(out *outcome, hash uint64, key string, began int64, fres
 	return c.eng.holds(out.v, hash, key, true)
 }
 
-func (c *Cache) tally(out *outcome, err error, took int64) {
-	c.counts.slowNanos.Add(took)
+func (c *Cache) tally(out *outcome, key string, err error, took int64) {
 	switch {
 	case err != nil || out.source == nowhere || out.source == fromLoader || out.err != nil && !out.absent:
 		c.counts.misses.Add(1)
+		c.counts.waited.Add(time.Duration(took))
 	case out.source == fromRedis:
 		c.counts.redisHits.Add(1)
+		c.counts.fromRedis.Add(time.Duration(took))
 		if out.absent {
 			c.counts.absentHits.Add(1)
 		} else if out.stale {
 			c.counts.staleHits.Add(1)
 		}
-	case out.stale: // after a load that failed, or was too slow: the time counts
-		c.counts.hit(draw())
+	case out.stale: // after a load that failed, or was too slow
+		c.counts.waited.Add(time.Duration(took))
+		c.counts.hits.Note(memory.Hash(key))
 		c.counts.staleHits.Add(1)
 	default: // memory had it by the time the flight looked again
-		c.counts.hit(draw())
-		c.counts.slowNanos.Add(-took) // timed by sampling, like every memory hit
+		c.counts.hits.Note(memory.Hash(key))
 		if out.absent {
 			c.counts.absentHits.Add(1)
 		}

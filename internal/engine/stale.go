@@ -31,7 +31,7 @@ func (c *Cache) fallback(seen *outcome, hash uint64, key string, look bool) *out
 	if asked || c.spec.StaleFor <= 0 && !look {
 		return nil
 	}
-	if it, at := c.peek(hash, key, draw()); it != nil && !it.Meta.absent {
+	if it, at := c.peek(hash, key); it != nil && !it.Meta.absent {
 		return c.kept(it, at)
 	}
 	return nil
@@ -158,7 +158,7 @@ func (c *Cache) Lookup(ctx context.Context, key string) (s Seen, ok bool, err er
 	if err == nil && out.source == nowhere && out.fallback != nil {
 		out = out.fallback
 	}
-	c.tally(out, err, now()-began)
+	c.tally(out, key, err, now()-began)
 	if err != nil || out.absent || out.source == nowhere {
 		return s, false, err
 	}

@@ -18,7 +18,7 @@ func BenchmarkGetHit(b *testing.B) {
 		require.True(b, c.Set(it))
 		b.ReportAllocs()
 		for b.Loop() {
-			if c.Get(h, key, 0) == nil {
+			if c.Get(h, key) == nil {
 				b.Fatal("a miss")
 			}
 		}
@@ -50,7 +50,7 @@ func BenchmarkGetHitParallel(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			c.Get(h, "k", 0)
+			c.Get(h, "k")
 		}
 	})
 }

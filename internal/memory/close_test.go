@@ -17,7 +17,7 @@ func TestCloseMayComeAtAnyTime(t *testing.T) {
 		rounds = 50
 	}
 	for round := range rounds {
-		c, err := New[int](64<<10, sinceBase)
+		c, err := New(Config[int]{MaxBytes: 64 << 10, Now: sinceBase})
 		require.NoError(t, err)
 		start := make(chan struct{})
 		var all sync.WaitGroup
@@ -39,10 +39,10 @@ func TestCloseMayComeAtAnyTime(t *testing.T) {
 			all.Go(func() {
 				<-start
 				for range round % 17 {
-					c.Get(1, "", 0)
+					c.Get(1, "")
 				}
 				c.Close()
-				if c.Get(Hash("1"), "1", 0) != nil || c.Set(item("1", 1)) || c.Delete(Hash("1"), "1") {
+				if c.Get(Hash("1"), "1") != nil || c.Set(item("1", 1)) || c.Delete(Hash("1"), "1") {
 					t.Error("something happened after Close had returned")
 				}
 			})
@@ -57,7 +57,7 @@ func TestCloseMayComeAtAnyTime(t *testing.T) {
 
 func TestAClosedCacheDoesNothing(t *testing.T) {
 	t.Parallel()
-	c, err := New[int](1<<20, sinceBase)
+	c, err := New(Config[int]{MaxBytes: 1 << 20, Now: sinceBase})
 	require.NoError(t, err)
 	require.True(t, c.Set(item("k", 1)))
 	c.Close()

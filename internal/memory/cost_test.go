@@ -28,7 +28,7 @@ func heap() int64 {
 func TestTheBudgetIsInBytes(t *testing.T) {
 	before := heap()
 	const budget = 1 << 20
-	c, err := New[payload](budget, sinceBase)
+	c, err := New(Config[payload]{MaxBytes: budget, Now: sinceBase})
 	require.NoError(t, err)
 	defer c.Close()
 	for n := range 20_000 {
@@ -54,7 +54,7 @@ func TestTheCostOfAnItemIsTheMemoryItTakes(t *testing.T) {
 	for _, n := range sizes {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			const size = 64
-			c, err := New[payload](256<<20, sinceBase)
+			c, err := New(Config[payload]{MaxBytes: 256 << 20, Now: sinceBase})
 			require.NoError(t, err)
 			defer c.Close()
 			before := heap() // counters are not counted
@@ -73,7 +73,7 @@ func TestTheCostOfAnItemIsTheMemoryItTakes(t *testing.T) {
 func TestUpdatesKeepToTheBudget(t *testing.T) {
 	t.Parallel()
 	const budget = 1 << 20
-	c, err := New[payload](budget, sinceBase)
+	c, err := New(Config[payload]{MaxBytes: budget, Now: sinceBase})
 	require.NoError(t, err)
 	defer c.Close()
 	for n := range 500 {
@@ -85,7 +85,7 @@ func TestUpdatesKeepToTheBudget(t *testing.T) {
 			for n := g; n < 500; n += 4 {
 				it := payloadOf("key:"+strconv.Itoa(n), 10_000)
 				stored := c.Set(it)
-				if got := c.Get(it.Hash, it.Key, 0); !stored && got != nil {
+				if got := c.Get(it.Hash, it.Key); !stored && got != nil {
 					t.Errorf("%s was refused and is there", it.Key)
 				}
 				if n%8 == 0 {
@@ -121,13 +121,13 @@ func TestTheAccountIsThatOfWhatIsStored(t *testing.T) {
 	c.settleAll()
 	var items int
 	var bytes int64
-	c.r.IterValues(func(it *Item[int]) bool {
+	c.Each(func(it *Item[int]) bool {
 		items++
 		bytes += c.cost(it)
-		return false
+		return true
 	})
 	assert.Equal(t, items, c.Len())
 	assert.Equal(t, bytes, c.Bytes())
-	assert.Equal(t, c.maxBytes-c.r.RemainingCost(), c.Bytes(), "ristretto's account is the same")
+	assert.Equal(t, c.maxBytes-c.policy.(*ristrettoPolicy[int]).r.RemainingCost(), c.Bytes(), "ristretto's account is the same")
 	assert.Positive(t, c.Evictions())
 }

@@ -1,9 +1,11 @@
 // Package memory is the memory tier: a bounded map of items in this process.
 //
-// Ristretto does the eviction, and no other package imports it. Used bare, its
-// Set is not visible when it returns, two quick Sets keep the first value, a
-// deleted value can be served again, an update ignores the budget, and Close
-// may overlap nothing. [Cache] has none of this:
+// A table of our own has the items, see index.go, and is all that a Get looks at;
+// a [Policy] decides which of them are worth their place. Ristretto is the policy,
+// and no other package imports it. Used bare, its Set is not visible when it
+// returns, two quick Sets keep the first value, a deleted value can be served
+// again, an update ignores the budget, Close may overlap nothing, and a Get takes
+// a lock and a buffer from a pool. [Cache] has none of this:
 //
 //   - Set is visible to every Get that starts after it returned, the last Set of
 //     a key wins, and a Set that was refused leaves nothing of that key behind;
@@ -11,24 +13,24 @@
 //   - keys are compared, so two keys of one hash cannot be taken for each other:
 //     the later one has the place and the other is a miss;
 //   - costs are bytes, overhead included, and their sum stays within the budget;
+//   - Get takes no lock and writes nothing;
 //   - Close may come at any time, any number of times.
 //
 // # Concurrency
 //
-// Everything is safe for concurrent use. Ristretto is written by one goroutine
-// at a time, in batches, see settle.go. Until a change has arrived there it
-// stands in the overlay of its stripe, where Get looks first: that makes it
-// visible at once, without anybody waiting for ristretto's worker, which costs
-// two changes of goroutine, as much as half a round trip to a local Redis.
+// Everything is safe for concurrent use. The policy is told of changes and of
+// reads by one goroutine at a time, in batches, see settle.go: nobody waits for
+// its worker, which costs two changes of goroutine, as much as half a round trip
+// to a local Redis.
 //
-// Lock order: settling, then a stripe. Ristretto calls back (see account)
-// without knowing of either: nothing called back takes one.
+// Lock order: settling, then a stripe. The policy gives an item up from any
+// goroutine of its own, and takes a stripe for it: so nobody who holds a stripe
+// waits for the policy.
 //
 // # Time
 //
 // Get does not read the clock: whoever asks compares [Item.Deadline] with a time
-// it has read anyhow. Ristretto's own TTL would cost a time.Now on each Get. What
-// is past its deadline is freed by a sweep, see sweep.go.
+// it has read anyhow. What is past its deadline is freed by a sweep, see sweep.go.
 package memory
 
 import (
@@ -37,8 +39,6 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
-
-	"github.com/dgraph-io/ristretto/v2"
 )
 
 var seed = maphash.MakeSeed()
@@ -51,29 +51,41 @@ func Hash(key string) uint64 { return maphash.String(seed, key) }
 // reader and its fields are not written any more; what changes later belongs
 // behind atomics in Meta. An Item is given to Set once.
 type Item[M any] struct {
-	Key  string
 	Hash uint64 // Hash(Key)
-
-	// Size is what Meta refers to, in bytes: payload, tags, anything that is
-	// kept alive by it. Not negative. The key and the Item itself are added.
-	Size int64
+	Key  string
 
 	// Deadline is a time of the clock given to New, in nanoseconds, after which
 	// the item may be freed; 0 is never. Get returns it until then and after.
 	Deadline int64
 
 	Meta M
+
+	// Size is what Meta refers to, in bytes: payload, tags, anything that is
+	// kept alive by it. Not negative. The key and the Item itself are added.
+	Size int64
+}
+
+// Config of a Cache.
+type Config[M any] struct {
+	// MaxBytes is what the items may cost together, at least 1. The process needs
+	// more than that: 3 to 6 % for the counters of the policy, and 400 KiB.
+	MaxBytes int64
+	// Now is a monotonic clock in nanoseconds, that of the deadlines.
+	Now func() int64
+	// Policy makes the policy; nil: ristretto.
+	Policy func(maxBytes int64, gone Gone[M]) (Policy[M], error)
 }
 
 // Cache is a set of items that together cost no more than a budget.
 type Cache[M any] struct {
-	r        *ristretto.Cache[uint64, *Item[M]]
+	policy   Policy[M]
 	now      func() int64
 	maxBytes int64
 	overhead int64 // of one item, beside key and Size
 
 	stripes  [stripes]stripe[M]
-	settling sync.Mutex // held by whoever writes to ristretto
+	settling sync.Mutex // held by whoever tells the policy something; guards reads
+	reads    []*Reads
 	dirty    atomic.Bool
 	wake     chan struct{} // dirty became true
 
@@ -82,82 +94,51 @@ type Cache[M any] struct {
 	stop  chan struct{} // closed to end the goroutines
 	wg    sync.WaitGroup
 
-	// What ristretto holds, or has been handed and not answered for.
-	items, bytes atomic.Int64
+	items, bytes atomic.Int64 // of what is in the tables
 	evictions    atomic.Int64
 }
 
-// New returns a cache whose items cost at most maxBytes together. The process
-// needs more than that: 3 to 6 % for the counters of the policy, and 400 KiB.
-// now is a monotonic clock in nanoseconds, that of the deadlines. A maxBytes
-// below 1 or a missing clock is an error. The cache has goroutines until Close.
-func New[M any](maxBytes int64, now func() int64) (*Cache[M], error) {
-	if maxBytes <= 0 {
-		return nil, fmt.Errorf("memory: maxBytes is %d, want at least 1", maxBytes)
+// New returns an empty cache, which has goroutines until Close. A MaxBytes below 1 or
+// a missing clock is an error.
+func New[M any](cfg Config[M]) (*Cache[M], error) {
+	if cfg.MaxBytes <= 0 {
+		return nil, fmt.Errorf("memory: maxBytes is %d, want at least 1", cfg.MaxBytes)
 	}
-	if now == nil {
+	if cfg.Now == nil {
 		return nil, errors.New("memory: now is nil")
 	}
 	c := &Cache[M]{
-		now:      now,
-		maxBytes: maxBytes,
+		now:      cfg.Now,
+		maxBytes: cfg.MaxBytes,
 		overhead: overhead[M](),
 		wake:     make(chan struct{}, 1),
 		stop:     make(chan struct{}),
 	}
-	r, err := ristretto.NewCache(&ristretto.Config[uint64, *Item[M]]{
-		NumCounters:        counters(maxBytes),
-		MaxCost:            maxBytes,
-		BufferItems:        64,
-		IgnoreInternalCost: true,
-		// No boxing of keys, and no second hash: Get compares the keys.
-		KeyToHash: func(h uint64) (uint64, uint64) { return h, 0 },
-		OnEvict:   c.onEvict,
-		OnExit:    c.onExit,
-		// Nothing is stored with a TTL, so its sweep has nothing to look for.
-		TtlTickerDurationInSec: 24 * 60 * 60,
-	})
-	if err != nil {
+	dead := deadItems[M]()
+	for i := range c.stripes {
+		c.stripes[i].table.Store(newTable[M](smallest))
+		c.stripes[i].dead = dead[min(i, 1)]
+	}
+	if cfg.Policy == nil {
+		cfg.Policy = newRistretto[M]
+	}
+	var err error
+	if c.policy, err = cfg.Policy(cfg.MaxBytes, c.gone); err != nil {
 		return nil, fmt.Errorf("memory: %w", err)
 	}
-	c.r = r
 	c.wg.Go(c.sweep)
 	c.wg.Go(c.settle)
 	return c, nil
 }
 
 // Get returns the item of a key, nil if there is none. It neither allocates nor
-// reads the clock; the item may be past its deadline. pick is any number that is
-// not the same for all callers at a time, best a random one: the caller has one
-// anyhow.
-func (c *Cache[M]) Get(hash uint64, key string, pick uint32) *Item[M] {
-	at, open := c.gate.enter(pick)
-	if !open {
-		return nil
-	}
-	it := c.get(hash)
-	c.gate.leave(at)
+// reads the clock; the item may be past its deadline. That the policy is to know
+// of the read is the caller's to note, see [Reads].
+func (c *Cache[M]) Get(hash uint64, key string) *Item[M] {
+	it := c.stripe(hash).table.Load().find(hash)
 	if it == nil || it.Key != key {
 		return nil
 	}
-	return it
-}
-
-// get looks into the overlay, then into ristretto. A change that this look at
-// the overlay does not find, because it has just been settled, is in ristretto.
-func (c *Cache[M]) get(hash uint64) *Item[M] {
-	s := &c.stripes[hash%stripes]
-	if s.n.Load() != 0 {
-		s.mu.Lock()
-		at := s.findLocked(hash)
-		if at >= 0 {
-			it := s.pending[at].it
-			s.mu.Unlock()
-			return it
-		}
-		s.mu.Unlock()
-	}
-	it, _ := c.r.Get(hash)
 	return it
 }
 
@@ -174,15 +155,17 @@ func (c *Cache[M]) Set(it *Item[M]) bool {
 		return false
 	}
 	defer c.gate.leave(at)
-	// Not left to ristretto: it takes an update of any size, and the sum of the
-	// cost could overflow.
+	// Not left to the policy: it may take an update of any size, and the sum of
+	// the cost could overflow.
 	if it.Size > c.maxBytes-c.overhead-int64(len(it.Key)) {
-		c.change(it.Hash, nil)
+		c.change(it.Hash, nil, always)
 		return false
 	}
-	c.change(it.Hash, it)
+	c.change(it.Hash, it, always)
 	return true
 }
+
+func always[M any](*Item[M]) bool { return true }
 
 // Delete removes the item of a key and says whether there was one. An item of
 // another key with the same hash stays.
@@ -192,7 +175,35 @@ func (c *Cache[M]) Delete(hash uint64, key string) bool {
 		return false
 	}
 	defer c.gate.leave(at)
-	return c.changeIf(hash, nil, func(it *Item[M]) bool { return it != nil && it.Key == key })
+	return c.change(hash, nil, func(it *Item[M]) bool { return it != nil && it.Key == key })
+}
+
+// Discard removes this very item, and says whether it was still stored: what
+// took its place stays.
+func (c *Cache[M]) Discard(it *Item[M]) bool {
+	at, open := c.gate.enter(uint32(it.Hash))
+	if !open {
+		return false
+	}
+	defer c.gate.leave(at)
+	return c.change(it.Hash, nil, func(got *Item[M]) bool { return got == it })
+}
+
+// Each shows every item to visit until it returns false. An item that was stored
+// before the call and still is when it ends is shown; one that comes or goes
+// meanwhile may be. Nothing is shown once the cache is closed. No lock is held.
+func (c *Cache[M]) Each(visit func(*Item[M]) (more bool)) {
+	for i := range c.stripes {
+		// What is stored now is in this table, and stays there until it goes: one
+		// that takes its place begins with what this one has.
+		t := c.stripes[i].table.Load()
+		for at := range t.slots {
+			it := t.slots[at].Load()
+			if it != nil && it != c.stripes[i].dead && (c.stopped() || !visit(it)) {
+				return
+			}
+		}
+	}
 }
 
 // Close frees everything and ends the goroutines before it returns. Afterwards
@@ -203,9 +214,24 @@ func (c *Cache[M]) Close() {
 		close(c.stop)
 		c.wg.Wait()
 		c.gate.shut()
-		c.r.Close()
+		c.policy.Close()
 		for i := range c.stripes {
-			c.stripes[i].pending = nil
+			s := &c.stripes[i]
+			s.mu.Lock()
+			s.pending = nil
+			s.table.Store(newTable[M](smallest))
+			s.mu.Unlock()
 		}
+		c.items.Store(0)
+		c.bytes.Store(0)
 	})
+}
+
+func (c *Cache[M]) stopped() bool {
+	select {
+	case <-c.stop:
+		return true
+	default:
+		return false
+	}
 }

@@ -22,7 +22,7 @@ var base = time.Now()
 func sinceBase() int64 { return int64(time.Since(base)) }
 
 func open(t testing.TB, maxBytes int64) *Cache[int] {
-	c, err := New[int](maxBytes, sinceBase)
+	c, err := New(Config[int]{MaxBytes: maxBytes, Now: sinceBase})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c
@@ -30,15 +30,15 @@ func open(t testing.TB, maxBytes int64) *Cache[int] {
 
 func item(key string, n int) *Item[int] { return &Item[int]{Key: key, Hash: Hash(key), Meta: n} }
 
-func get(c *Cache[int], key string) *Item[int] { return c.Get(Hash(key), key, 0) }
+func get(c *Cache[int], key string) *Item[int] { return c.Get(Hash(key), key) }
 
 func TestABudgetOfNothingIsAnError(t *testing.T) {
 	t.Parallel()
 	for _, budget := range []int64{0, -1, math.MinInt64} {
-		_, err := New[int](budget, sinceBase)
+		_, err := New(Config[int]{MaxBytes: budget, Now: sinceBase})
 		require.ErrorContains(t, err, "memory: maxBytes is "+strconv.FormatInt(budget, 10))
 	}
-	_, err := New[int](1, nil)
+	_, err := New(Config[int]{MaxBytes: 1})
 	require.ErrorContains(t, err, "memory: now is nil")
 }
 
@@ -92,14 +92,14 @@ func TestADeletedItemDoesNotComeBack(t *testing.T) {
 		if n%2 == 0 {
 			writers.Wait()
 			require.True(t, c.Delete(h, key))
-			require.Nil(t, c.Get(h, key, 0), "round %d", n)
+			require.Nil(t, c.Get(h, key), "round %d", n)
 			continue
 		}
 		c.Delete(h, key) // amid the Sets: either order, but only one
 		writers.Wait()
 		c.Delete(h, key)
 		for range 20 {
-			require.Nil(t, c.Get(h, key, 0), "round %d", n)
+			require.Nil(t, c.Get(h, key), "round %d", n)
 		}
 	}
 	assert.Zero(t, c.Len())
@@ -121,7 +121,7 @@ func TestReadersNeverSeeADeletedItem(t *testing.T) {
 		readers.Go(func() {
 			for !done.Load() {
 				floor := dead.Load()
-				if it := c.Get(h, key, 0); it != nil && int64(it.Meta) <= floor {
+				if it := c.Get(h, key); it != nil && int64(it.Meta) <= floor {
 					t.Errorf("item %d is back, %d was deleted", it.Meta, floor)
 					return
 				}
@@ -177,13 +177,13 @@ func TestTwoKeysOfOneHashAreNotTakenForEachOther(t *testing.T) {
 	a := &Item[int]{Key: "a", Hash: 42, Meta: 1}
 	b := &Item[int]{Key: "b", Hash: 42, Meta: 2}
 	require.True(t, c.Set(a))
-	assert.Nil(t, c.Get(42, "b", 0))
+	assert.Nil(t, c.Get(42, "b"))
 	assert.False(t, c.Delete(42, "b"))
-	assert.Same(t, a, c.Get(42, "a", 0), "deleting the other key left it alone")
+	assert.Same(t, a, c.Get(42, "a"), "deleting the other key left it alone")
 
 	require.True(t, c.Set(b))
-	assert.Nil(t, c.Get(42, "a", 0))
-	assert.Same(t, b, c.Get(42, "b", 0))
+	assert.Nil(t, c.Get(42, "a"))
+	assert.Same(t, b, c.Get(42, "b"))
 	assert.Equal(t, 1, c.Len())
 	assert.Equal(t, c.cost(b), c.Bytes())
 	assert.True(t, c.Delete(42, "b"))
@@ -199,7 +199,7 @@ func TestKeysOfOneHashStayApartWhenEverythingRuns(t *testing.T) {
 		all.Go(func() {
 			for n := range 1_000 {
 				c.Set(&Item[int]{Key: key, Hash: 7, Meta: g})
-				if it := c.Get(7, key, 0); it != nil && it.Meta != g {
+				if it := c.Get(7, key); it != nil && it.Meta != g {
 					t.Errorf("key %q got the item of %d", key, it.Meta)
 				}
 				if n%3 == 0 {
@@ -268,7 +268,7 @@ func TestADeleteDoesNotTakeTheKeyThatReplacedItsOwn(t *testing.T) {
 			}
 		})
 		all.Wait()
-		require.Same(t, b, c.Get(h, "b", 0))
+		require.Same(t, b, c.Get(h, "b"))
 	}
 }
 
@@ -285,8 +285,7 @@ func TestGetOfAPresentItemAllocatesNothing(t *testing.T) {
 	c := open(t, 1<<20)
 	require.True(t, c.Set(item("k", 1)))
 	h := Hash("k")
-	// Ristretto replaces a buffer of 64 hashes now and then: below one in the mean.
-	assert.Less(t, testing.AllocsPerRun(1_000, func() { c.Get(h, "k", 0) }), 1.0)
+	assert.Zero(t, testing.AllocsPerRun(1_000, func() { c.Get(h, "k") }))
 }
 
 func TestASetThatIsRefusedLeavesNothingOfItsKey(t *testing.T) {
@@ -320,9 +319,8 @@ func TestASetThatIsRefusedLeavesNothingOfItsKey(t *testing.T) {
 	t.Run("by the policy, for its size", func(t *testing.T) {
 		c := open(t, budget)
 		it := sized("k", budget) // Set would not have asked
-		c.apply(it.Hash, it)
-		c.r.Wait()
-		c.confirm(it)
+		c.change(it.Hash, it, always)
+		c.settleAll()
 		assert.Nil(t, get(c, "k"))
 		assert.Zero(t, c.Len())
 		assert.Zero(t, c.Bytes())
@@ -345,16 +343,17 @@ func TestASetThatIsRefusedLeavesNothingOfItsKey(t *testing.T) {
 		for n := range 300 {
 			set(fmt.Sprint("old", n))
 		}
-		// What is read often is worth more than newcomers. How much of the reading
-		// the policy takes note of depends on the scheduler.
+		// What is read often is worth more than newcomers.
+		reads := c.NewReads()
 		for n := 0; n < 5_000 && (refused == 0 || taken < 310); n++ {
 			for o := range 300 {
-				get(c, fmt.Sprint("old", o))
+				if it := get(c, fmt.Sprint("old", o)); it != nil {
+					reads.Note(it.Hash)
+				}
 			}
-			runtime.Gosched()
 			set(fmt.Sprint("new", n))
 			if raceEnabled && n == 50 {
-				t.Skip("the policy hears of too few Gets to refuse anything")
+				t.Skip("under the race detector a sync.Pool forgets much, and ristretto's policy with it")
 			}
 		}
 		assert.NotZero(t, taken)

@@ -14,9 +14,8 @@ const (
 // Every item is looked at in each pass, 20–50 ns each. Buckets of deadlines
 // would look only at what is due, but an item that was overwritten or evicted
 // has to leave its bucket, or a key with a TTL of a day that is set each second
-// is noted 86,400 times: lists through all items, a lock in each Set and in
-// ristretto's worker, and 32 bytes more for each item. Ristretto holds a shard
-// of 1/256 of the items read-locked for its part of the pass.
+// is noted 86,400 times: lists through all items, a lock more in each Set, and
+// 32 bytes more for each item.
 func (c *Cache[M]) sweep() {
 	timer := time.NewTimer(sweepEvery)
 	defer timer.Stop()
@@ -37,12 +36,11 @@ func (c *Cache[M]) sweep() {
 
 // expired appends the items whose deadline is past to due.
 func (c *Cache[M]) expired(now int64, due []*Item[M]) []*Item[M] {
-	c.settleAll()
-	c.r.IterValues(func(it *Item[M]) (stop bool) {
+	c.Each(func(it *Item[M]) (more bool) {
 		if it.Deadline != 0 && it.Deadline < now {
 			due = append(due, it)
 		}
-		return c.stopped()
+		return true
 	})
 	return due
 }
@@ -55,14 +53,5 @@ func (c *Cache[M]) free(due []*Item[M]) {
 			return
 		}
 		c.Discard(it)
-	}
-}
-
-func (c *Cache[M]) stopped() bool {
-	select {
-	case <-c.stop:
-		return true
-	default:
-		return false
 	}
 }

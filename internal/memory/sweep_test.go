@@ -19,7 +19,7 @@ func until(key string, deadline time.Time) *Item[int] {
 func TestWhatIsPastItsDeadlineIsFreed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c, err := New[int](64<<20, sinceBase)
+		c, err := New(Config[int]{MaxBytes: 64 << 20, Now: sinceBase})
 		require.NoError(t, err)
 		defer c.Close()
 		for n := range 3_000 {
@@ -52,7 +52,7 @@ func TestWhatIsPastItsDeadlineIsFreed(t *testing.T) {
 func TestAKeySetAgainIsNotSweptForItsOldDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c, err := New[int](1<<20, sinceBase)
+		c, err := New(Config[int]{MaxBytes: 1 << 20, Now: sinceBase})
 		require.NoError(t, err)
 		defer c.Close()
 		for range 300 { // a hot key: one item, whatever was overwritten
@@ -85,7 +85,7 @@ func TestACacheWithASweepEndsInsideABubble(t *testing.T) {
 	t.Parallel()
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {
-			c, err := New[int](1<<20, sinceBase)
+			c, err := New(Config[int]{MaxBytes: 1 << 20, Now: sinceBase})
 			require.NoError(t, err)
 			c.Set(until("k", time.Now().Add(time.Second)))
 			time.Sleep(time.Hour)

@@ -1,0 +1,185 @@
+package memory
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	stripes  = 256 // power of two
+	smallest = 8   // slots of a table; power of two
+)
+
+// stripe has the items of some hashes.
+type stripe[M any] struct {
+	table atomic.Pointer[table[M]] // written under mu
+	dead  *Item[M]                 // stands where an item was; constant
+
+	// mu guards the fields below, and orders all changes of the table.
+	mu      sync.Mutex
+	live    int      // items in the table
+	used    int      // slots that are not nil
+	pending []uint64 // hashes that the policy is to be told of, each once
+}
+
+func (c *Cache[M]) stripe(hash uint64) *stripe[M] { return &c.stripes[hash%stripes] }
+
+// table is open addressing with linear probing: from its own slot on, the item of a
+// hash is the first that has it, with no nil before. Readers take no lock. They may
+// because an item never moves within a table: it is put into a free slot, is swapped
+// for what takes its place, or in the end for the dead item, which is passed over.
+// What is copied into another table is not written any more: whoever reads it began
+// before the change that he misses.
+type table[M any] struct {
+	mask  uint64
+	slots []atomic.Pointer[Item[M]]
+}
+
+func newTable[M any](n int) *table[M] {
+	return &table[M]{mask: uint64(n - 1), slots: make([]atomic.Pointer[Item[M]], n)}
+}
+
+// find is the item of a hash, nil if there is none.
+func (t *table[M]) find(hash uint64) *Item[M] {
+	for i := hash / stripes; ; i++ {
+		it := t.slots[i&t.mask].Load()
+		if it == nil || it.Hash == hash {
+			return it
+		}
+	}
+}
+
+// deadItems are two of different hashes: a stripe gets the one whose hash is not its
+// own, so that nobody finds it who does not look for it.
+func deadItems[M any]() [2]*Item[M] { return [2]*Item[M]{{Hash: 1}, {Hash: 0}} }
+
+// putLocked stores an item under its hash, and returns the one that stood there.
+func (s *stripe[M]) putLocked(it *Item[M]) (old *Item[M]) {
+	t := s.table.Load()
+	if (s.used+1)*4 > len(t.slots)*3 {
+		t = s.resizeLocked(t)
+	}
+	var free *atomic.Pointer[Item[M]]
+	for i := it.Hash / stripes; ; i++ {
+		slot := &t.slots[i&t.mask]
+		switch old := slot.Load(); {
+		case old == nil:
+			if free == nil {
+				free = slot
+				s.used++
+			}
+			s.live++
+			free.Store(it)
+			return nil
+		case old.Hash == it.Hash:
+			slot.Store(it)
+			return old
+		case old == s.dead && free == nil:
+			free = slot
+		}
+	}
+}
+
+// removeLocked takes out the item of a hash that is there.
+func (s *stripe[M]) removeLocked(hash uint64) {
+	t := s.table.Load()
+	i := hash / stripes
+	for t.slots[i&t.mask].Load().Hash != hash {
+		i++
+	}
+	s.live--
+	t.slots[i&t.mask].Store(s.dead)
+	if s.live*8 < len(t.slots) && len(t.slots) > smallest {
+		s.resizeLocked(t)
+		return
+	}
+	// The dead at the end of a run keep nobody going.
+	if t.slots[(i+1)&t.mask].Load() != nil {
+		return
+	}
+	for ; t.slots[i&t.mask].Load() == s.dead; i-- {
+		t.slots[i&t.mask].Store(nil)
+		s.used--
+	}
+}
+
+// resizeLocked copies the table into one that is between a quarter and half full.
+func (s *stripe[M]) resizeLocked(t *table[M]) *table[M] {
+	n := smallest
+	for n < 2*(s.live+1) {
+		n *= 2
+	}
+	next := newTable[M](n)
+	for at := range t.slots {
+		it := t.slots[at].Load()
+		if it == nil || it == s.dead {
+			continue
+		}
+		i := it.Hash / stripes
+		for next.slots[i&next.mask].Load() != nil {
+			i++
+		}
+		next.slots[i&next.mask].Store(it)
+	}
+	s.used = s.live
+	s.table.Store(next)
+	return next
+}
+
+// change puts it, or nothing, in the place of what is stored under hash, nil for
+// nothing, if that is as wanted, and says so.
+func (c *Cache[M]) change(hash uint64, it *Item[M], wanted func(*Item[M]) bool) bool {
+	s := c.stripe(hash)
+	s.mu.Lock()
+	for len(s.pending) >= mostPending && !s.pendsLocked(hash) {
+		s.mu.Unlock()
+		c.settleAll()
+		s.mu.Lock()
+	}
+	old := s.table.Load().find(hash)
+	if !wanted(old) {
+		s.mu.Unlock()
+		return false
+	}
+	switch {
+	case it != nil:
+		s.putLocked(it)
+		c.account(it, 1)
+	case old != nil:
+		s.removeLocked(hash)
+	}
+	if old != nil {
+		c.account(old, -1)
+	}
+	if !s.pendsLocked(hash) {
+		s.pending = append(s.pending, hash)
+	}
+	s.mu.Unlock()
+	c.due()
+	return true
+}
+
+func (s *stripe[M]) pendsLocked(hash uint64) bool {
+	for _, h := range s.pending { // few: a search from end to end is the fastest
+		if h == hash {
+			return true
+		}
+	}
+	return false
+}
+
+// gone takes out an item that the policy has no place for, unless something has
+// taken its own already.
+func (c *Cache[M]) gone(it *Item[M], evicted bool) {
+	s := c.stripe(it.Hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.table.Load().find(it.Hash) != it {
+		return
+	}
+	s.removeLocked(it.Hash)
+	c.account(it, -1)
+	if evicted && !c.gate.closed.Load() { // not by Close
+		c.evictions.Add(1)
+	}
+}

@@ -1,0 +1,26 @@
+package memory
+
+// Policy decides which items are worth their place. It is told of changes and reads
+// from one goroutine at a time. What it lets go of it gives to Gone, from any
+// goroutine.
+type Policy[M any] interface {
+	// Apply tells of changes, each of another hash. When it returns, every item
+	// among them has its place or was given to Gone, and so was what had to go to
+	// make room for it.
+	Apply([]Change[M])
+	// Touch tells which hashes were asked for, in the order in which they were, each
+	// as often as it was. It may keep the slice for as long as it runs.
+	Touch(hashes []uint64)
+	// Close frees what it has. Nothing is called afterwards.
+	Close()
+}
+
+// Change is what is to stand under a hash: an item of that cost, or nil for nothing.
+type Change[M any] struct {
+	Hash uint64
+	Item *Item[M]
+	Cost int64
+}
+
+// Gone takes an item that has lost its place; evicted: after it had one.
+type Gone[M any] func(it *Item[M], evicted bool)

@@ -1,0 +1,109 @@
+package memory
+
+import (
+	"runtime"
+
+	"github.com/dgraph-io/ristretto/v2"
+)
+
+// getBuffer is how many reads ristretto gathers before it counts them.
+const getBuffer = 64
+
+// ristrettoPolicy is ristretto as it should be used: one writer, one change of a
+// hash in a batch, and a wait after each batch leave none of its ways to lose, keep
+// or bring back something:
+//
+//   - a new key is never set twice before the policy has seen it, where the first
+//     would stay;
+//   - a deletion never stands in the buffer behind a Set of its key, which would
+//     be seen for a moment;
+//   - the buffer has room.
+type ristrettoPolicy[M any] struct {
+	r    *ristretto.Cache[uint64, *Item[M]]
+	gone Gone[M]
+}
+
+func newRistretto[M any](maxBytes int64, gone Gone[M]) (Policy[M], error) {
+	p := &ristrettoPolicy[M]{gone: gone}
+	var err error
+	p.r, err = ristretto.NewCache(&ristretto.Config[uint64, *Item[M]]{
+		NumCounters:        counters(maxBytes),
+		MaxCost:            maxBytes,
+		BufferItems:        getBuffer,
+		IgnoreInternalCost: true,
+		// No boxing of keys, and no second hash: Get compares the keys.
+		KeyToHash: func(h uint64) (uint64, uint64) { return h, 0 },
+		OnEvict:   func(e *ristretto.Item[*Item[M]]) { p.left(e.Value, true) },
+		OnReject:  func(e *ristretto.Item[*Item[M]]) { p.left(e.Value, false) },
+		// Nothing is stored with a TTL, so its sweep has nothing to look for.
+		TtlTickerDurationInSec: 24 * 60 * 60,
+	})
+	return p, err
+}
+
+// counters is how many counters of past use there are: 10 for each item that fits
+// if items cost 1 KiB. Ristretto rounds up to a power of two and needs 3 to 6 bytes
+// for each, so 3 to 6 % of the budget. With smaller items there are fewer counters
+// for each and the policy is less exact, at no cost in memory. From a budget of
+// 13 GiB on their number stays the same, about 600 MB.
+func counters(maxBytes int64) int64 {
+	const least, most = 1 << 10, 1 << 27
+	return min(max(least, maxBytes/1024*10), most)
+}
+
+// left is told nil for a victim that had been deleted already.
+func (p *ristrettoPolicy[M]) left(it *Item[M], evicted bool) {
+	if it != nil {
+		p.gone(it, evicted)
+	}
+}
+
+func (p *ristrettoPolicy[M]) Apply(batch []Change[M]) {
+	for _, c := range batch {
+		p.apply(c)
+	}
+	p.r.Wait()
+	for _, c := range batch {
+		if c.Item != nil {
+			p.confirm(c)
+		}
+	}
+}
+
+func (p *ristrettoPolicy[M]) apply(c Change[M]) {
+	if c.Item == nil {
+		p.r.Del(c.Hash)
+	} else if !p.r.Set(c.Hash, c.Item, c.Cost) {
+		p.gone(c.Item, false)
+	}
+}
+
+// confirm keeps to the budget: ristretto makes room for a new key, never for an
+// update, so keys that are there and grow would pass it and stay. The one that passed
+// it comes in again as a new key. What is said of the policy's answers is not
+// relied on: what it has not now was let go of.
+func (p *ristrettoPolicy[M]) confirm(c Change[M]) {
+	_, there := p.r.GetTTL(c.Hash)
+	if there && p.r.RemainingCost() < 0 {
+		p.r.Del(c.Hash)
+		p.apply(c)
+		p.r.Wait()
+		_, there = p.r.GetTTL(c.Hash)
+	}
+	if !there {
+		p.gone(c.Item, false)
+	}
+}
+
+// Touch yields after each buffer: ristretto's counting goroutine drops what comes
+// faster than it counts, and it was made ready to run here.
+func (p *ristrettoPolicy[M]) Touch(hashes []uint64) {
+	for i, h := range hashes {
+		p.r.Get(h)
+		if i%getBuffer == getBuffer-1 {
+			runtime.Gosched()
+		}
+	}
+}
+
+func (p *ristrettoPolicy[M]) Close() { p.r.Close() }
