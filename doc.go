@@ -45,6 +45,14 @@
 // a quota is used up) is only read; what it cannot be given, memory serves for a
 // [Config].StalenessBound. [MasterHealth].State says which.
 //
+// # Many keys
+//
+// [Cache.GetOrLoadMany] does all this for many keys side by side: one look at memory,
+// one read of Redis for what that lacks, at each master, and one call of the loader for
+// exactly those keys that nobody else is loading; the others' it waits for meanwhile.
+// Each key has its own lease, its own guards and its own error, see [KeyErrors]. A
+// [BatchLoader] makes such calls of single loads that come at about the same time.
+//
 // # Trouble with the source
 //
 // With [Options].StaleFor a value may be served for as long after its TTL, if its

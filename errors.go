@@ -1,6 +1,10 @@
 package tiercache
 
-import "github.com/tiercache/tiercache/internal/errs"
+import (
+	"errors"
+
+	"github.com/tiercache/tiercache/internal/errs"
+)
 
 var (
 	// ErrNotFound is for a loader to return, wrapped or not, when the source has
@@ -36,3 +40,5 @@ type PanicError = errs.Panic
 // LoadTimeoutError is returned when a load took longer than
 // Options.LoadTimeout. It unwraps to context.DeadlineExceeded.
 type LoadTimeoutError = errs.LoadTimeout
+
+var errNoLoader = errors.New("tiercache: the loader is nil")

@@ -20,11 +20,12 @@ const module = "github.com/tiercache/tiercache"
 // layers says what each package may import of this module. Whatever is not
 // named here may import nothing of it.
 var layers = map[string][]string{
-	".": {"internal/engine", "internal/errs", "internal/journal", "internal/latency", "internal/remote", "internal/restconn", "internal/schema"},
-	"internal/engine": {"internal/ablate", "internal/clock", "internal/coherence", "internal/envelope", "internal/errs",
+	".": {"internal/batch", "internal/engine", "internal/errs", "internal/journal", "internal/latency", "internal/remote", "internal/restconn", "internal/schema"},
+	"internal/engine": {"internal/ablate", "internal/batch", "internal/clock", "internal/coherence", "internal/envelope", "internal/errs",
 		"internal/flight", "internal/glob", "internal/journal", "internal/latency", "internal/memory", "internal/remote"},
 	"internal/remote":    {"internal/clock", "internal/coherence", "internal/envelope"},
 	"internal/coherence": {"internal/clock", "internal/envelope"},
+	"internal/batch":     {"internal/errs", "internal/flight"},
 	"internal/flight":    {"internal/errs"},
 	"internal/journal":   {"internal/glob"},
 	"internal/restconn":  {"internal/glob"},

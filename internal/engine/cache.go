@@ -145,11 +145,35 @@ func (f Found) Early() bool { return f.early != nil }
 
 // Hit is what memory has for key, if it may be served, to one who could load it or
 // not. It takes no lock and allocates nothing.
-func (c *Cache) Hit(key string, loads bool) (f Found) {
+func (c *Cache) Hit(key string, loads bool) Found {
 	hash := memory.Hash(key)
+	f, at := c.find(hash, key, loads)
+	if f.OK {
+		c.countHit(hash, at, f)
+	}
+	return f
+}
+
+// countHit counts a hit of an item that was picked up after the clock showed at.
+func (c *Cache) countHit(hash uint64, at int64, f Found) {
+	n := c.counts.hits.Note(hash)
+	if n%sampling == 0 {
+		c.counts.fromMemory.Add(time.Duration(now() - at))
+	}
+	if f.Absent {
+		c.counts.absentHits.Add(1)
+	}
+	if f.Stale {
+		c.counts.staleHits.Add(1)
+	}
+	c.eng.summary.count(c.eng)
+}
+
+// find is Hit, and counts nothing.
+func (c *Cache) find(hash uint64, key string, loads bool) (f Found, at int64) {
 	it, at := c.peek(hash, key)
 	if it == nil {
-		return f
+		return f, at
 	}
 	if at >= it.Meta.early {
 		switch {
@@ -158,24 +182,13 @@ func (c *Cache) Hit(key string, loads bool) (f Found) {
 				f.early = it
 			}
 		case !loads || at >= it.Meta.retry.Load(), at < it.Meta.expires && c.useRedis(key):
-			return Found{}
+			return Found{}, at
 		default:
 			f.Stale = at >= it.Meta.expires
 		}
 	}
-	n := c.counts.hits.Note(hash)
-	if n%sampling == 0 {
-		c.counts.fromMemory.Add(time.Duration(now() - at))
-	}
-	if it.Meta.absent {
-		c.counts.absentHits.Add(1)
-	}
-	if f.Stale {
-		c.counts.staleHits.Add(1)
-	}
-	c.eng.summary.count(c.eng)
 	f.Value, f.Absent, f.OK = it.Meta.value, it.Meta.absent, true
-	return f
+	return f, at
 }
 
 // peek is what memory has for key that no invalidation has voided, old or not, and
@@ -338,6 +351,8 @@ type Call struct {
 	TTL   time.Duration // 0: that of the cache
 	Fresh bool          // memory is not asked
 	Load  bool          // nor is Redis: it is loaded, whatever there is
+
+	part *part // nil: the key is not one of many
 }
 
 // Loader gives the value of the source of truth.

@@ -123,6 +123,7 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 			c.loadUnstored(ctx, out, key, load, call, fallback)
 			return
 		}
+		call.part.leave() // those that it would be loaded with do not wait for others' loads
 		if heard == nil { // another look, after the ear is at the wall
 			heard, release = e.listen(hash, rkey)
 		} else {
@@ -189,60 +190,108 @@ func (c *Cache) newLease(stamp envelope.ID) []byte {
 
 // judge reads a reply into out. Whatever it does not know is a miss.
 func (c *Cache) judge(ctx context.Context, out *outcome, key string, reply remote.Reply) verdict {
-	if reply.Absent() {
-		return nothing
-	}
-	if envelope.IsMarker(reply.Raw) && !ablate.Out(ablate.MarkerKept) {
-		return marked
-	}
 	var room [4]envelope.Tag
-	h, b, err := envelope.Open(c.eng.prefix+key, reply.Raw, room[:])
-	switch {
-	case err != nil:
-		c.counts.rejected.Add(1)
-		return refused
-	case !c.eng.believes(h.Stamp, reply.Stamp): // written to another incarnation of this server
-		return refused
-	case h.Kind == envelope.Lease:
-		return leased
-	case h.Cache != c.id || b.Schema != c.schema || len(b.Tags) < clearTags:
-		c.counts.rejected.Add(1)
-		return refused
+	o := c.open(c.eng.prefix+key, reply, room[:])
+	if o.verdict != unasked {
+		return o.verdict
 	}
-	at := c.eng.remote.Now(c.eng.prefix + key)
-	fresh := b.FreshUntil.Sub(at)
-	if b.Expired {
-		fresh = min(fresh, 0)
+	tags := c.storedTags(key, o.body.Tags)
+	gens, err := c.eng.resolve(ctx, tags)
+	if err == nil && !c.eng.remote.HearsAll() {
+		// That a record was evicted, and made anew, nobody publishes.
+		gens, err = c.reread(ctx, tags, gens, o.body.Tags)
 	}
-	past := fresh <= 0
-	mayServe := h.Kind == envelope.Value && c.spec.StaleFor > 0 && fresh+c.spec.StaleFor > 0
-	if b.Expired && !mayServe {
-		return refused
-	}
-	switch ok, err := c.judgeTags(ctx, out, key, b.Tags); {
-	case err != nil:
+	if err != nil {
 		c.counts.errors.Add(1)
 		return unjudged
-	case !ok:
-		return refused
 	}
-	is := outcome{
-		source: fromRedis, standing: true, token: h.Token, stale: past, raw: reply.Raw, payload: b.Payload,
-		fresh: fresh, age: max(0, at.Sub(b.Created)), took: b.LoadTime,
-		tags: out.tags, gens: out.gens, v: out.v, readAt: out.readAt,
+	return c.weigh(out, reply, o, tags, gens)
+}
+
+// opened is a reply whose bytes are those of a value of this cache, which may be old;
+// else verdict says what they are.
+type opened struct {
+	verdict verdict
+	head    envelope.Head
+	body    envelope.Body
+	at      time.Time // in the clock of its master
+}
+
+func (c *Cache) open(rkey string, reply remote.Reply, room []envelope.Tag) (o opened) {
+	if reply.Absent() {
+		return opened{verdict: nothing}
 	}
-	if h.Kind == envelope.Absent {
-		is.absent = true
-	} else if is.value, is.encoded, err = c.decode(b.Payload); err != nil {
+	if envelope.IsMarker(reply.Raw) && !ablate.Out(ablate.MarkerKept) {
+		return opened{verdict: marked}
+	}
+	var err error
+	switch o.head, o.body, err = envelope.Open(rkey, reply.Raw, room); {
+	case err != nil:
 		c.counts.rejected.Add(1)
-		return refused
+		o.verdict = refused
+	case !c.eng.believes(o.head.Stamp, reply.Stamp): // written to another incarnation of this server
+		o.verdict = refused
+	case o.head.Kind == envelope.Lease:
+		o.verdict = leased
+	case o.head.Cache != c.id || o.body.Schema != c.schema || len(o.body.Tags) < clearTags:
+		c.counts.rejected.Add(1)
+		o.verdict = refused
+	default:
+		if o.at = c.eng.remote.Now(rkey); o.body.Expired && !c.mayServe(o) {
+			o.verdict = refused
+		}
+	}
+	return o
+}
+
+// fresh is for how long the value is, not more than 0 if it is not.
+func (o *opened) fresh() time.Duration {
+	fresh := o.body.FreshUntil.Sub(o.at)
+	if o.body.Expired {
+		fresh = min(fresh, 0)
+	}
+	return fresh
+}
+
+// mayServe tells whether it may stand in for a load, were it not fresh.
+func (c *Cache) mayServe(o opened) bool {
+	return o.head.Kind == envelope.Value && c.spec.StaleFor > 0 && o.fresh()+c.spec.StaleFor > 0
+}
+
+// weigh is the rest of judge: gens are those that the tags of the value have, read
+// after it.
+func (c *Cache) weigh(out *outcome, reply remote.Reply, o opened, tags []*tag, gens []*gen) verdict {
+	for i, g := range gens {
+		if (g == nil || g.nonce != o.body.Tags[i].Nonce) && !ablate.Out(ablate.TagCompare) {
+			return refused
+		}
+	}
+	if ablate.Out(ablate.TagCompare) {
+		gens = nil
+	}
+	fresh := o.fresh()
+	is := outcome{
+		source: fromRedis, standing: true, token: o.head.Token, stale: fresh <= 0, raw: reply.Raw, payload: o.body.Payload,
+		fresh: fresh, age: max(0, o.at.Sub(o.body.Created)), took: o.body.LoadTime,
+		tags: tags, gens: gens, v: out.v, readAt: out.readAt,
+	}
+	if o.head.Kind == envelope.Absent {
+		is.absent = true
+	} else {
+		var err error
+		if is.value, is.encoded, err = c.decode(o.body.Payload); err != nil {
+			c.counts.rejected.Add(1)
+			return refused
+		}
 	}
 	switch {
-	case past && mayServe:
-		out.fallback = &is
+	case is.stale && c.mayServe(o):
+		old := is // here, so that what is usable allocates nothing
+		out.fallback = &old
 		return stale
-	case past:
-		out.outlived = &is
+	case is.stale:
+		old := is
+		out.outlived = &old
 		return outlived
 	}
 	is.reply, is.verdict = out.reply, out.verdict
@@ -250,33 +299,18 @@ func (c *Cache) judge(ctx context.Context, out *outcome, key string, reply remot
 	return usable
 }
 
-// judgeTags tells whether the generations that a value was stored under are still
-// those of its tags. The records are read after the value.
-func (c *Cache) judgeTags(ctx context.Context, out *outcome, key string, stored []envelope.Tag) (bool, error) {
-	tags := append(make([]*tag, 0, 4), c.clear(key)...)
+// storedTags are the tags of a value that is stored under key, in the order of its
+// generations. Not to be written.
+func (c *Cache) storedTags(key string, stored []envelope.Tag) []*tag {
+	clear := c.clear(key)
+	if len(stored) == clearTags {
+		return clear
+	}
+	tags := append(make([]*tag, 0, len(stored)), clear...)
 	for _, t := range stored[clearTags:] {
 		tags = append(tags, c.eng.tags.of(userTag(t.Name)))
 	}
-	gens, err := c.eng.resolve(ctx, tags)
-	if err != nil {
-		return false, err
-	}
-	if !c.eng.remote.HearsAll() {
-		// That a record was evicted, and made anew, nobody publishes.
-		if gens, err = c.reread(ctx, tags, gens, stored); err != nil {
-			return false, err
-		}
-	}
-	for i, g := range gens {
-		if (g == nil || g.nonce != stored[i].Nonce) && !ablate.Out(ablate.TagCompare) {
-			return false, nil
-		}
-	}
-	out.tags = tags
-	if !ablate.Out(ablate.TagCompare) {
-		out.gens = gens
-	}
-	return true, nil
+	return tags
 }
 
 // reread reads again the records of those generations that a value does not have.

@@ -248,7 +248,9 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 			r.value, r.err = old.value, nil
 			r.same, r.payload, r.encoded = true, old.payload, old.encoded
 		}
-		if r.absent = r.err != nil && c.isAbsent(r.err); r.absent {
+		if r.crashed = r.err == errs.ErrGoexit || isPanic(r.err); r.crashed { // of many keys' loader
+			return r, nil
+		} else if r.absent = r.err != nil && c.isAbsent(r.err); r.absent {
 			r.ttl = c.jittered(max(0, c.spec.NegativeTTL))
 			return r, nil
 		} else if r.err != nil {
@@ -306,3 +308,5 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 	}
 	return r.loaded, true
 }
+
+func isPanic(err error) bool { _, ok := err.(*errs.Panic); return ok }

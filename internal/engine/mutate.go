@@ -98,7 +98,7 @@ func (m *mutation) pass() {
 
 // each runs one of the two for every target.
 func (m *mutation) each(key func(string) error, tag func(string) error) error {
-	return inParallel(len(m.keys)+len(m.tags), func(i int) error {
+	return inParallel(len(m.keys)+len(m.tags), mostTurns, func(i int) error {
 		if i < len(m.keys) {
 			return key(m.keys[i])
 		}

@@ -86,7 +86,7 @@ func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (a
 		c.counts.tooLarge.Add(1)
 	}
 	began := now()
-	out, err := c.settle(ctx, key, load, call, began)
+	out, err := c.settle(ctx, key, load, call, began, nil)
 	c.tally(out, key, err, now()-began)
 	switch {
 	case err != nil:
@@ -108,16 +108,25 @@ func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (a
 // joiner takes a read or load that began after his own call; else what he gets
 // must still be valid now. What he meets the second time began after his call, so
 // he waits for two loads at the most, whatever the rate of invalidations.
-func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, began int64) (*outcome, error) {
+//
+// read is what a read by this call has found already, nil: there was none. Of a key
+// that is one of many, part is told as soon as this call waits for somebody else.
+func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, began int64, read *outcome) (*outcome, error) {
 	hash := memory.Hash(key)
 	at := hash % groups
-	first := true
+	first, led := true, false
 	join := func() {
+		call.part.leave()
 		if first {
 			c.counts.coalesced.Add(1)
 		}
 		first = false
 	}
+	defer func() {
+		if !led { // else the flight does, which may outlive this call
+			call.part.end()
+		}
+	}()
 	if out := c.again(ctx, hash, key, call); out != nil && !call.Load {
 		return out, nil
 	}
@@ -125,7 +134,9 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 	defer soft.end()
 	for {
 		seen := &outcome{}
-		if c.eng.remote != nil && !c.spec.MemoryOnly && !call.Load {
+		if read != nil {
+			seen, read = read, nil
+		} else if c.eng.remote != nil && !c.spec.MemoryOnly && !call.Load {
 			out, led, err := c.reads[at].Do(ctx, key, func(ctx context.Context, out *outcome) error {
 				return c.read(ctx, out, hash, key, call)
 			})
@@ -157,12 +168,12 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 			}
 			return seen, nil
 		}
-		out, led, err := c.loads[at].Do(ctx, key, soft.patience(fallback), func(ctx context.Context, out *outcome) {
+		var out *outcome
+		var err error
+		out, led, err = c.loads[at].Do(ctx, key, soft.patience(fallback), join, func(ctx context.Context, out *outcome) {
+			defer call.part.end()
 			c.lead(ctx, out, hash, key, load, call, seen, old)
 		})
-		if !led {
-			join()
-		}
 		switch {
 		case err == flight.ErrImpatient:
 			return fallback, nil
@@ -229,20 +240,9 @@ func (c *Cache) again(ctx context.Context, hash uint64, key string, call Call) *
 	if !c.spec.MemoryOnly || !c.useRedis(key) {
 		return nil
 	}
-	it := c.eng.mem.Get(hash, key)
-	if it == nil || it.Meta.owner != c {
+	if unknown := c.unknown(hash, key); len(unknown) == 0 {
 		return nil
-	}
-	var unknown []*tag
-	for _, g := range it.Meta.gens {
-		if !g.local && g.of.current.Load() == nil {
-			unknown = append(unknown, g.of)
-		}
-	}
-	if len(unknown) == 0 {
-		return nil
-	}
-	if _, err := c.eng.resolve(ctx, unknown); err != nil {
+	} else if _, err := c.eng.resolve(ctx, unknown); err != nil {
 		return nil
 	}
 	out := new(outcome)
@@ -250,6 +250,20 @@ func (c *Cache) again(ctx context.Context, hash uint64, key string, call Call) *
 		return nil
 	}
 	return out
+}
+
+// unknown are the tags of what memory has for key whose records have to be read.
+func (c *Cache) unknown(hash uint64, key string) (tags []*tag) {
+	it := c.eng.mem.Get(hash, key)
+	if it == nil || it.Meta.owner != c {
+		return nil
+	}
+	for _, g := range it.Meta.gens {
+		if !g.local && g.of.current.Load() == nil {
+			tags = append(tags, g.of)
+		}
+	}
+	return tags
 }
 
 // sample is everything that could make a value of key old.

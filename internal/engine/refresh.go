@@ -48,18 +48,21 @@ func (c *Cache) renews(it *item, at int64) bool {
 // Refresh loads what f found anew, in the background.
 func (c *Cache) Refresh(ctx context.Context, key string, load Loader, call Call, f Found) {
 	if ctx == nil {
+		call.part.end()
 		return
 	}
 	again := func(after time.Duration) { f.early.Meta.renewal.Store(now() + int64(after)) }
 	if c.eng.refreshes.Add(1) > mostRefreshes {
 		c.eng.refreshes.Add(-1)
 		c.counts.dropped.Add(1)
+		call.part.end()
 		again(refreshMargin)
 		return
 	}
 	hash := memory.Hash(key)
 	if !c.loads[hash%groups].Start(ctx, key, func(ctx context.Context, out *outcome) {
 		defer c.eng.refreshes.Add(-1)
+		defer call.part.end()
 		c.refresh(ctx, out, hash, key, load, call, f.early)
 		if out.loadBegan != 0 {
 			c.counts.refreshes.Add(1)
@@ -73,6 +76,7 @@ func (c *Cache) Refresh(ctx context.Context, key string, load Loader, call Call,
 		}
 	}) {
 		c.eng.refreshes.Add(-1) // it is being loaded
+		call.part.end()
 		again(refreshMargin)
 	}
 }

@@ -154,7 +154,7 @@ func (c *Cache) Lookup(ctx context.Context, key string) (s Seen, ok bool, err er
 		return s, false, err
 	}
 	began := now()
-	out, err := c.settle(ctx, key, nil, Call{}, began)
+	out, err := c.settle(ctx, key, nil, Call{}, began, nil)
 	if err == nil && out.source == nowhere && out.fallback != nil {
 		out = out.fallback
 	}

@@ -46,7 +46,7 @@ func (e *Engine) turn(ctx context.Context, scope string, addMark, removeMark []b
 		return names
 	}
 	var mu sync.Mutex // guards failed
-	err = inParallel(len(names), func(i int) error {
+	err = inParallel(len(names), mostTurns, func(i int) error {
 		err := e.remote.TurnTag(ctx, e.remote.TagKey(names[i]), tagLife, addMark, removeMark, markLife)
 		if err != nil {
 			mu.Lock()
@@ -64,11 +64,13 @@ func (e *Engine) turn(ctx context.Context, scope string, addMark, removeMark []b
 	return failed
 }
 
-// inParallel runs op for 0 to n-1, some at a time, and returns the first error.
-func inParallel(n int, op func(i int) error) error {
+const mostTurns = 16 // and marks, of one call at a time
+
+// inParallel runs op for 0 to n-1, at most so many at a time, and returns the errors.
+func inParallel(n, most int, op func(i int) error) error {
 	errs := make([]error, n)
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, 16)
+	slots := make(chan struct{}, most)
 	for i := range n {
 		slots <- struct{}{}
 		wg.Go(func() {

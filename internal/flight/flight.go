@@ -45,14 +45,15 @@ var ErrImpatient = errors.New("flight: the work goes on")
 // Do runs work(ctx, out), or joins a run of it for the same key, and waits for
 // its end or the end of ctx. led tells whether this call started the run.
 // Something on patience, which may be nil, ends the waiting with ErrImpatient: the
-// run then goes on to its end, as if the caller still waited.
+// run then goes on to its end, as if the caller still waited. joins, which may be
+// nil, is called before this call waits for a run that it did not start.
 //
 // work's context has the values of the starter's and no deadline; it ends when
 // the last waiter has left, with context.Canceled, and at Close, with
 // errs.ErrClosed as its cause. A panic in work is the error *errs.Panic, a Goexit
 // errs.ErrGoexit, for every waiter. The error is nil, one of these, ctx's own, or
 // errs.ErrClosed.
-func (g *Group[F]) Do(ctx context.Context, key string, patience <-chan time.Time, work func(context.Context, *F)) (out *F, led bool, err error) {
+func (g *Group[F]) Do(ctx context.Context, key string, patience <-chan time.Time, joins func(), work func(context.Context, *F)) (out *F, led bool, err error) {
 	g.mu.Lock()
 	if g.closed {
 		g.mu.Unlock()
@@ -64,6 +65,9 @@ func (g *Group[F]) Do(ctx context.Context, key string, patience <-chan time.Time
 	}
 	done := g.joinLocked(ctx, key, c, led, work)
 	g.mu.Unlock()
+	if !led && joins != nil {
+		joins()
+	}
 
 	select {
 	case r := <-done:

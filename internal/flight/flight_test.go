@@ -29,7 +29,7 @@ func TestOneRunServesAllWhoAskMeanwhile(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 1000 {
 			wg.Go(func() {
-				out, led, err := g.Do(bg, "k", nil, func(ctx context.Context, out *int) {
+				out, led, err := g.Do(bg, "k", nil, nil, func(ctx context.Context, out *int) {
 					runs.Add(1)
 					time.Sleep(time.Second)
 					*out = 7
@@ -50,8 +50,8 @@ func TestOneRunServesAllWhoAskMeanwhile(t *testing.T) {
 func TestKeysDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	var g Group[string]
-	out, led, err := g.Do(bg, "a", nil, func(ctx context.Context, out *string) {
-		inner, led, err := g.Do(ctx, "b", nil, func(_ context.Context, out *string) { *out = "b" })
+	out, led, err := g.Do(bg, "a", nil, nil, func(ctx context.Context, out *string) {
+		inner, led, err := g.Do(ctx, "b", nil, nil, func(_ context.Context, out *string) { *out = "b" })
 		assert.NoError(t, err)
 		assert.True(t, led)
 		*out = "a" + *inner
@@ -68,7 +68,7 @@ func TestAWaiterLeavesOnItsOwnContextAndTheRunGoesOn(t *testing.T) {
 		leaderCtx, cancel := context.WithCancel(bg)
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			_, led, err := g.Do(leaderCtx, "k", nil, func(ctx context.Context, out *int) {
+			_, led, err := g.Do(leaderCtx, "k", nil, nil, func(ctx context.Context, out *int) {
 				time.Sleep(time.Minute)
 				assert.NoError(t, ctx.Err(), "somebody still waits")
 				*out = 1
@@ -78,7 +78,7 @@ func TestAWaiterLeavesOnItsOwnContextAndTheRunGoesOn(t *testing.T) {
 		})
 		synctest.Wait()
 		wg.Go(func() {
-			out, led, err := g.Do(bg, "k", nil, nil)
+			out, led, err := g.Do(bg, "k", nil, nil, nil)
 			assert.NoError(t, err)
 			assert.False(t, led)
 			assert.Equal(t, 1, *out)
@@ -87,7 +87,7 @@ func TestAWaiterLeavesOnItsOwnContextAndTheRunGoesOn(t *testing.T) {
 			short, cancel := context.WithTimeout(bg, time.Second)
 			defer cancel()
 			began := time.Now()
-			_, _, err := g.Do(short, "k", nil, nil)
+			_, _, err := g.Do(short, "k", nil, nil, nil)
 			assert.ErrorIs(t, err, context.DeadlineExceeded)
 			assert.Equal(t, time.Second, time.Since(began))
 		})
@@ -104,7 +104,7 @@ func TestTheLastWaiterToLeaveCancelsTheRunWhichNobodyJoinsThen(t *testing.T) {
 		ctx, cancel := context.WithCancel(bg)
 		ended := make(chan error, 1)
 		go func() {
-			_, _, _ = g.Do(ctx, "k", nil, func(ctx context.Context, out *int) {
+			_, _, _ = g.Do(ctx, "k", nil, nil, func(ctx context.Context, out *int) {
 				<-ctx.Done()
 				time.Sleep(time.Hour) // takes its time to notice
 				ended <- ctx.Err()
@@ -113,7 +113,7 @@ func TestTheLastWaiterToLeaveCancelsTheRunWhichNobodyJoinsThen(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		synctest.Wait()
-		out, led, err := g.Do(bg, "k", nil, func(_ context.Context, out *int) { *out = 2 })
+		out, led, err := g.Do(bg, "k", nil, nil, func(_ context.Context, out *int) { *out = 2 })
 		require.NoError(t, err)
 		assert.True(t, led)
 		assert.Equal(t, 2, *out)
@@ -128,7 +128,7 @@ func TestTheRunHasTheValuesOfItsStarterAndNotHisDeadline(t *testing.T) {
 	var g Group[any]
 	ctx, cancel := context.WithTimeout(context.WithValue(bg, name{}, "ann"), time.Hour)
 	defer cancel()
-	out, _, err := g.Do(ctx, "k", nil, func(ctx context.Context, out *any) {
+	out, _, err := g.Do(ctx, "k", nil, nil, func(ctx context.Context, out *any) {
 		*out = ctx.Value(name{})
 		_, has := ctx.Deadline()
 		assert.False(t, has)
@@ -165,7 +165,7 @@ func TestAPanicAndAGoexitReachEveryWaiterAndTheNextCallRunsAgain(t *testing.T) {
 				var wg sync.WaitGroup
 				for range 10 {
 					wg.Go(func() {
-						_, _, err := g.Do(bg, "k", nil, func(ctx context.Context, out *int) {
+						_, _, err := g.Do(bg, "k", nil, nil, func(ctx context.Context, out *int) {
 							time.Sleep(time.Second)
 							c.work(ctx, out)
 						})
@@ -173,7 +173,7 @@ func TestAPanicAndAGoexitReachEveryWaiterAndTheNextCallRunsAgain(t *testing.T) {
 					})
 				}
 				wg.Wait()
-				out, led, err := g.Do(bg, "k", nil, func(_ context.Context, out *int) { *out = 3 })
+				out, led, err := g.Do(bg, "k", nil, nil, func(_ context.Context, out *int) { *out = 3 })
 				require.NoError(t, err)
 				assert.True(t, led)
 				assert.Equal(t, 3, *out)
@@ -195,13 +195,13 @@ func TestForgetEndsJoiningAndLeavesTheWaitersTheirRun(t *testing.T) {
 				var g Group[int]
 				old := make(chan int, 1)
 				go func() {
-					out, _, err := g.Do(bg, "k", nil, func(_ context.Context, out *int) { time.Sleep(time.Second); *out = 1 })
+					out, _, err := g.Do(bg, "k", nil, nil, func(_ context.Context, out *int) { time.Sleep(time.Second); *out = 1 })
 					assert.NoError(t, err)
 					old <- *out
 				}()
 				synctest.Wait()
 				f(&g)
-				out, led, err := g.Do(bg, "k", nil, func(_ context.Context, out *int) { *out = 2 })
+				out, led, err := g.Do(bg, "k", nil, nil, func(_ context.Context, out *int) { *out = 2 })
 				require.NoError(t, err)
 				assert.True(t, led)
 				assert.Equal(t, 2, *out)
@@ -217,7 +217,7 @@ func TestCloseCancelsWhatRunsWaitsForItAndRefusesTheRest(t *testing.T) {
 		var g Group[int]
 		cause := make(chan error, 1)
 		go func() {
-			_, _, err := g.Do(bg, "k", nil, func(ctx context.Context, _ *int) {
+			_, _, err := g.Do(bg, "k", nil, nil, func(ctx context.Context, _ *int) {
 				<-ctx.Done()
 				cause <- context.Cause(ctx)
 				time.Sleep(time.Second)
@@ -229,7 +229,7 @@ func TestCloseCancelsWhatRunsWaitsForItAndRefusesTheRest(t *testing.T) {
 		g.Close()
 		assert.Equal(t, time.Second, time.Since(began))
 		assert.Equal(t, errs.ErrClosed, <-cause)
-		_, _, err := g.Do(bg, "k", nil, nil)
+		_, _, err := g.Do(bg, "k", nil, nil, nil)
 		assert.Equal(t, errs.ErrClosed, err)
 		g.Close()
 	})
@@ -248,7 +248,7 @@ func TestManyCallersManyForgetsNobodyIsLeftBehind(t *testing.T) {
 					ctx, cancel = context.WithTimeout(bg, time.Microsecond)
 				}
 				mine := n.Add(1)
-				out, led, err := g.Do(ctx, "k", nil, func(_ context.Context, out *int64) { *out = mine })
+				out, led, err := g.Do(ctx, "k", nil, nil, func(_ context.Context, out *int64) { *out = mine })
 				if err == nil && led {
 					assert.Equal(t, mine, *out)
 				}

@@ -1,0 +1,184 @@
+package tiercache_test
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tiercache/tiercache"
+)
+
+// How loads of many keys end, and what is served past its TTL.
+
+func TestAPanicOfALoaderOfManyIsTheErrorOfAllAndNotAnAbsence(t *testing.T) {
+	t.Parallel()
+	inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
+		cache := newCache(b.T, tiers, tiercache.Options[int]{})
+		keys := manyKeys(0, 3)
+		got, err := cache.GetOrLoadMany(bg, keys, func(context.Context, []string) (map[string]int, error) { panic(tiercache.ErrNotFound) })
+		assert.Empty(b, got)
+		var p *tiercache.PanicError
+		require.ErrorAs(b, err, &p)
+		assert.Equal(b, tiercache.ErrNotFound, p.Value)
+		_, err = cache.GetOrLoadMany(bg, keys, func(context.Context, []string) (map[string]int, error) { runtime.Goexit(); return nil, nil })
+		assert.Equal(b, tiercache.KeyErrors{"k0": tiercache.ErrGoexit, "k1": tiercache.ErrGoexit, "k2": tiercache.ErrGoexit}, err)
+		began := time.Now()
+		got, err = cache.GetOrLoadMany(bg, keys, new(numbers).load)
+		require.NoError(b, err)
+		assert.Equal(b, numbered(keys), got)
+		assert.Zero(b, time.Since(began), "no lease stands in the way")
+	})
+}
+
+func TestWhoLeavesACallForManyEndsOnlyWhatNobodyElseWaitsFor(t *testing.T) {
+	t.Parallel()
+	inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
+		cache := newCache(b.T, tiers, tiercache.Options[int]{})
+		require.NoError(b, cache.Set(bg, "k9", 9))
+		ended := make(chan error, 1)
+		load := func(ctx context.Context, keys []string) (map[string]int, error) {
+			select {
+			case <-ctx.Done():
+			case <-time.After(2 * time.Second):
+			}
+			ended <- ctx.Err()
+			return numbered(keys), ctx.Err()
+		}
+		for _, others := range []int{1, 0} {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				ctx, cancel := context.WithTimeout(bg, time.Second)
+				defer cancel()
+				got, err := cache.GetOrLoadMany(ctx, append(manyKeys(0, 3), "k9"), load)
+				assert.Equal(b, map[string]int{"k9": 9}, got, "what is there")
+				assert.ErrorIs(b, err, context.DeadlineExceeded)
+				assert.Len(b, err, 3)
+			}()
+			synctest.Wait()
+			for range others {
+				v, err := cache.GetOrLoad(bg, "k1", unwanted[int](b.T))
+				assert.NoError(b, err)
+				assert.Equal(b, 1, v)
+			}
+			<-done
+			if err := <-ended; others == 0 {
+				assert.Equal(b, context.Canceled, err)
+			} else {
+				assert.NoError(b, err)
+				require.NoError(b, cache.Delete(bg, manyKeys(0, 3)...))
+			}
+		}
+	})
+}
+
+func TestLoadTimeoutFreesACallForMany(t *testing.T) {
+	t.Parallel()
+	inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
+		cache := newCache(b.T, tiers, tiercache.Options[int]{LoadTimeout: 2 * time.Second})
+		goOn := make(chan struct{})
+		defer close(goOn)
+		began := time.Now()
+		_, err := cache.GetOrLoadMany(bg, manyKeys(0, 3), func(context.Context, []string) (map[string]int, error) { <-goOn; return nil, nil })
+		assert.Equal(b, 2*time.Second, time.Since(began))
+		var timeout *tiercache.LoadTimeoutError
+		require.ErrorAs(b, err, &timeout)
+		assert.Equal(b, "k0", timeout.Key)
+	})
+}
+
+func TestManyStaleValuesAreServedWhenTheirLoadFailsOrIsSlow(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string]tiercache.Options[int]{
+		"fails":   lasting(),
+		"is slow": {TTL: time.Second, StaleFor: time.Minute, Jitter: -1, SoftTimeout: 100 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
+				cache := newCache(b.T, tiers, opts)
+				keys := manyKeys(0, 5)
+				_, err := cache.GetOrLoadMany(bg, keys, new(numbers).load)
+				require.NoError(b, err)
+				time.Sleep(2 * time.Second)
+				var calls atomic.Int64
+				got, err := cache.GetOrLoadMany(bg, append(keys, "k5"), func(_ context.Context, keys []string) (map[string]int, error) {
+					calls.Add(1)
+					if name == "is slow" {
+						time.Sleep(time.Second)
+						return numbered(keys), nil
+					}
+					return nil, errSource
+				})
+				assert.EqualValues(b, 1, calls.Load())
+				if name == "is slow" { // k5 has nothing to serve
+					require.NoError(b, err)
+					assert.Equal(b, numbered(manyKeys(0, 6)), got)
+				} else {
+					assert.Equal(b, tiercache.KeyErrors{"k5": errSource}, err)
+					assert.Equal(b, numbered(keys), got)
+				}
+				assert.EqualValues(b, 5, cache.Stats().StaleHits)
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+func TestManyValuesThatAreAboutToExpireAreLoadedInTheBackgroundByOneCall(t *testing.T) {
+	t.Parallel()
+	inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
+		cache := newCache(b.T, tiers, tiercache.Options[int]{TTL: 10 * time.Second, Jitter: -1})
+		keys := manyKeys(0, 20)
+		var calls, in atomic.Int64
+		load := func(_ context.Context, keys []string) (map[string]int, error) {
+			calls.Add(1)
+			in.Add(int64(len(keys)))
+			time.Sleep(100 * time.Millisecond)
+			return numbered(keys), nil
+		}
+		_, err := cache.GetOrLoadMany(bg, keys, load)
+		require.NoError(b, err)
+		ends := time.Now().Add(10 * time.Second)
+		for _, k := range keys {
+			inMemory(b.T, cache, k)
+		}
+		time.Sleep(time.Until(ends) - time.Millisecond) // of a load of 100: nearly all are renewed
+		began := time.Now()
+		got, err := cache.GetOrLoadMany(bg, keys, load)
+		require.NoError(b, err)
+		assert.Equal(b, numbered(keys), got)
+		assert.Zero(b, time.Since(began), "nobody waits")
+		synctest.Wait()
+		time.Sleep(time.Second)
+		assert.LessOrEqual(b, calls.Load(), int64(2))
+		assert.EqualValues(b, cache.Stats().Loads, in.Load())
+		assert.Equal(b, cache.Stats().Loads, 20+cache.Stats().Refreshes)
+		assert.Greater(b, cache.Stats().Refreshes, int64(10))
+	})
+}
+
+func TestCloseEndsACallForMany(t *testing.T) {
+	t.Parallel()
+	inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
+		cache := newCache(b.T, tiers, tiercache.Options[int]{})
+		began, done := make(chan struct{}), make(chan error, 1)
+		go func() {
+			_, err := cache.GetOrLoadMany(bg, manyKeys(0, 3), func(ctx context.Context, _ []string) (map[string]int, error) {
+				close(began)
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+			done <- err
+		}()
+		<-began
+		require.NoError(b, tiers.Close())
+		assert.ErrorIs(b, <-done, tiercache.ErrClosed)
+	})
+}

@@ -1,0 +1,193 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/tiercache/tiercache/internal/envelope"
+	"github.com/tiercache/tiercache/internal/memory"
+	"github.com/tiercache/tiercache/internal/remote"
+)
+
+// readMany is read for many keys in one look at Redis. found is called with the values
+// that it has; the other keys are returned, with what was seen of them. Nobody joins
+// it.
+func (c *Cache) readMany(ctx context.Context, ones []one, began int64, found func(string, any) bool) (left []one) {
+	e := c.eng
+	c.sampleMany(ones)
+	readAt := now()
+	rkeys := make([]string, 0, len(ones))
+	for i := range ones {
+		o := &ones[i]
+		o.opened.verdict = unasked
+		if e.useRedis(o.key) { // after the samples, see there
+			o.at, rkeys = len(rkeys), append(rkeys, o.rkey)
+		} else {
+			o.at = -1
+		}
+	}
+	replies, failures := e.remote.GetMany(ctx, rkeys)
+	rooms := make([]envelope.Tag, clearTags*len(ones)) // for those that all values have
+	over, failed := remote.Over(ctx), false
+	for i := range ones {
+		switch o := &ones[i]; {
+		case o.at < 0:
+		case failures[o.at] == nil:
+			if o.opened = c.open(o.rkey, replies[o.at], rooms[clearTags*i:][:0:clearTags]); o.opened.verdict == unasked {
+				o.tags = c.storedTags(o.key, o.opened.body.Tags)
+			}
+		case over != nil:
+			o.err = over
+		default:
+			failed, o.failed = true, true
+		}
+	}
+	gens, err := c.resolveMany(ctx, ones)
+	if err != nil {
+		failed = true
+	}
+	if failed {
+		c.counts.errors.Add(1)
+	}
+	took := now() - began
+	var out *outcome
+	for i := range ones {
+		o := &ones[i]
+		if o.err != nil {
+			c.tally(nil, o.key, o.err, took)
+			left = append(left, *o)
+			continue
+		}
+		if out == nil {
+			out = new(outcome)
+		}
+		*out = outcome{v: o.v, readAt: readAt, verdict: o.opened.verdict, failed: o.failed}
+		if o.at >= 0 && !o.failed {
+			out.reply = replies[o.at]
+		}
+		switch {
+		case o.tags == nil:
+		case err != nil:
+			out.verdict, out.failed = unjudged, true
+		default:
+			out.verdict = c.weigh(out, out.reply, o.opened, o.tags, gens.of(o.tags))
+		}
+		if out.source == nowhere {
+			o.seen, out = out, nil
+			left = append(left, *o)
+			continue
+		}
+		c.keepRead(out, o.hash, o.key, o.rkey)
+		c.tally(out, o.key, nil, took)
+		if !out.absent {
+			found(o.key, out.value)
+		}
+	}
+	return left
+}
+
+// sampleMany samples the validity of all keys. Their names in Redis are parts of one
+// string.
+func (c *Cache) sampleMany(ones []one) {
+	prefix := c.eng.prefix
+	size := len(prefix) * len(ones)
+	for i := range ones {
+		size += len(ones[i].key)
+	}
+	all := make([]byte, 0, size)
+	for i := range ones {
+		all = append(append(all, prefix...), ones[i].key...)
+	}
+	rest := string(all)
+	for i := range ones {
+		o := &ones[i]
+		n := len(prefix) + len(o.key)
+		o.rkey, rest = rest[:n], rest[n:]
+		o.hash = memory.Hash(o.key)
+		o.v = c.eng.sample(o.hash, o.rkey)
+	}
+}
+
+// resolved are the generations of the tags of many values, which were read before.
+type resolved struct {
+	by   map[*tag]*gen
+	tags []*tag // of the last
+	gens []*gen
+}
+
+// of are the generations of tags. Those of the keys of one group, without tags of their
+// own, are the same slice.
+func (r *resolved) of(tags []*tag) []*gen {
+	if len(r.tags) == len(tags) && &r.tags[0] == &tags[0] {
+		return r.gens
+	}
+	r.tags, r.gens = tags, make([]*gen, len(tags))
+	for i, t := range tags {
+		r.gens[i] = r.by[t]
+	}
+	return r.gens
+}
+
+// resolveMany is resolve for the tags of all values, in one round trip.
+func (c *Cache) resolveMany(ctx context.Context, ones []one) (r resolved, err error) {
+	r.by = make(map[*tag]*gen)
+	var all, last []*tag
+	for i := range ones {
+		tags := ones[i].tags
+		if len(tags) == 0 || last != nil && &tags[0] == &last[0] {
+			continue
+		}
+		last = tags
+		for _, t := range tags {
+			if _, known := r.by[t]; !known {
+				r.by[t], all = nil, append(all, t)
+			}
+		}
+	}
+	gens, err := c.eng.resolve(ctx, all)
+	if err == nil && len(all) > 0 && !c.eng.remote.HearsAll() {
+		for i, g := range gens {
+			r.by[all[i]] = g
+		}
+		if doubted := r.doubted(ones); doubted {
+			gens, err = c.eng.resolve(ctx, all)
+		}
+	}
+	if err != nil {
+		return r, err
+	}
+	for i, g := range gens {
+		r.by[all[i]] = g
+	}
+	return r, nil
+}
+
+// doubted makes those generations be read again that a value does not have: that a
+// record was evicted, and made anew, nobody publishes.
+func (r *resolved) doubted(ones []one) (some bool) {
+	for i := range ones {
+		for j, t := range ones[i].tags {
+			if g := r.by[t]; g != nil && g.nonce != ones[i].opened.body.Tags[j].Nonce {
+				t.forget()
+				some = true
+			}
+		}
+	}
+	return some
+}
+
+// againMany has the records read that again would ask for, of all keys at once.
+func (c *Cache) againMany(ctx context.Context, ones []one) {
+	seen := make(map[*tag]bool)
+	var unknown []*tag
+	for i := range ones {
+		key := ones[i].key
+		for _, t := range c.unknown(memory.Hash(key), key) {
+			if !seen[t] {
+				seen[t], unknown = true, append(unknown, t)
+			}
+		}
+	}
+	if len(unknown) > 0 {
+		_, _ = c.eng.resolve(ctx, unknown) // again asks for what is still not known
+	}
+}
