@@ -53,7 +53,11 @@ func (b bubble) client() *redis.Client {
 			if b.away.Load() {
 				return nil, errors.New("connection refused")
 			}
-			return b.mini.Dial()
+			c, err := b.mini.Dial()
+			if err != nil {
+				return nil, err
+			}
+			return newBuffered(c), nil
 		},
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
