@@ -59,7 +59,7 @@ type Contender struct {
 
 const (
 	Ours      = "tiercache"
-	Ristretto = "ristretto, Wait after Set"
+	Ristretto = "ristretto"
 	Otter     = "otter"
 	Theine    = "theine"
 )

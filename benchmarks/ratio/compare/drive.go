@@ -7,7 +7,7 @@ import (
 )
 
 // paceEvery is after how many reads others are let run. Ristretto hands on 64
-// accesses at a time and loses them if three such hands wait.
+// accesses at a time, and loses them if three such hands wait already.
 const paceEvery = 64
 
 // cell is what one cache did on one trace.
