@@ -71,6 +71,8 @@ func Contenders() []Contender {
 		{Ristretto, openRistretto},
 		{Otter, openOtter},
 		{Theine, openTheine},
+		{OnRistretto, openTier(nil)},
+		{OnOtter, openTier(newOtterPolicy)},
 	}
 }
 
