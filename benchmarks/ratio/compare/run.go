@@ -28,8 +28,8 @@ type Options struct {
 // Full is the run whose figures count, Quick one of seconds, whose do not.
 func Full() Options {
 	return Options{
-		Keys: 50_000, Reads: 200_000,
-		Shares: []float64{0.01, 0.1}, Seeds: []uint64{1, 2, 3}, TightShare: 0.1,
+		Keys: 20_000, Reads: 100_000,
+		Shares: []float64{0.02, 0.1}, Seeds: []uint64{1, 2, 3}, TightShare: 0.1,
 		Entries: 1_000_000,
 	}
 }
@@ -37,9 +37,9 @@ func Full() Options {
 // Quick is a run of seconds.
 func Quick() Options {
 	return Options{
-		Keys: 5_000, Reads: 20_000,
+		Keys: 2_000, Reads: 6_000,
 		Shares: []float64{0.1}, Seeds: []uint64{1}, TightShare: 0.1,
-		Entries: 20_000,
+		Entries: 5_000,
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 
 func TestAQuickRunHasAllCachesAnswerRightly(t *testing.T) {
 	o := Quick()
-	o.Reads, o.Entries = 4_000, 5_000
 	r, err := Run(t.Context(), o)
 	require.NoError(t, err, "drive looks at every value")
 	require.Len(t, r.Rows, 2*len(Shapes())*len(Contenders()))
