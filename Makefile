@@ -1,4 +1,4 @@
-.PHONY: help demo serve test test-race test-mini test-examples test-benchmarks test-modules consistency sensitivity outage soak bench-peers bench-compare rest-client million model lint bench fuzz
+.PHONY: help demo serve test test-race test-mini test-examples test-benchmarks test-modules consistency sensitivity outage soak ratio bench-peers bench-compare rest-client million model lint bench fuzz
 
 STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 FUZZTIME ?= 20s
@@ -38,6 +38,9 @@ outage: ## calls while Redis is killed, frozen, cut off…, beside two rivals: a
 
 soak: ## ten minutes at the highest rate, a fault every few seconds: nothing stale, nothing grows
 	cd benchmarks && go run ./soak $(if $(JSON),-json $(abspath $(JSON))) $(SOAKFLAGS)
+
+ratio: ## hit ratios and bytes per entry beside ristretto, otter and theine: about 2 minutes
+	cd benchmarks && go run ./ratio $(if $(JSON),-json $(abspath $(JSON))) $(RATIOFLAGS)
 
 consistency: ## every fault on one server, Sentinel and a cluster, every read judged: about 11 minutes; ROW=sentinel/failover for one
 	cd cachetest && go test -count=1 -tags consistency -timeout 20m -run 'TestConsistency/$(ROW)'

@@ -69,6 +69,8 @@ func ofTiers[T any](env Env, capturing bool, load func(context.Context, string) 
 		refuse := func(context.Context) (T, error) { return none, errNotHit }
 		all.Hit = func(ctx context.Context, key string) (int64, error) { return answer(c.GetOrLoad(ctx, key, refuse)) }
 	}
-	withMany(all, c, env)
+	if pointers, ok := any(c).(*tiercache.Cache[*Profile]); ok {
+		withMany(all, pointers, env)
+	}
 	return all, nil
 }
