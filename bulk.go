@@ -52,7 +52,7 @@ func (c *Cache[T]) GetOrLoadMany(ctx context.Context, keys []string, load func(c
 		out := make(map[string]any, len(keys))
 		for _, k := range keys {
 			if v, ok := values[k]; ok {
-				out[k] = &v
+				out[k] = c.stored(&v)
 			}
 		}
 		return out, err
@@ -91,7 +91,7 @@ func (c *Cache[T]) SetMany(ctx context.Context, values map[string]T, opts ...Cal
 		if c.clone != nil {
 			v = c.clone(v)
 		}
-		stored[k] = &v
+		stored[k] = c.stored(&v)
 	}
 	return c.c.SetMany(ctx, stored, call)
 }

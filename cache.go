@@ -11,8 +11,9 @@ import (
 // Cache is a typed view of Tiers. Make one for each kind of value, once. Safe
 // for concurrent use.
 type Cache[T any] struct {
-	c     *engine.Cache
-	clone func(T) T // nil: values are shared
+	c      *engine.Cache
+	clone  func(T) T // nil: values are shared
+	direct bool      // a T is stored as it is, see stored.go
 }
 
 // New makes a Cache. Options that make no sense, and a Name that is taken, are
@@ -25,6 +26,7 @@ func New[T any](tiers *Tiers, opts Options[T]) (*Cache[T], error) {
 	if tiers == nil {
 		return nil, errors.New("tiercache: New needs Tiers, not nil")
 	}
+	cache := &Cache[T]{clone: o.Clone, direct: direct[T]()}
 	codec := o.codecOf()
 	spec := engine.Spec{
 		Name:        o.Name,
@@ -43,27 +45,26 @@ func New[T any](tiers *Tiers, opts Options[T]) (*Cache[T], error) {
 		Schema:        o.schemaOf(),
 		Compressor:    o.Compressor,
 		CompressAbove: o.CompressAbove,
-		Encode:        func(dst []byte, v any) ([]byte, error) { return codec.Append(dst, *v.(*T)) },
+		Encode:        func(dst []byte, v any) ([]byte, error) { return codec.Append(dst, valueOf[T](v)) },
 		Decode: func(src []byte) (any, error) {
 			v := new(T)
 			err := decodeTo(codec, src, v)
-			return v, err
+			return cache.stored(v), err
 		},
 	}
 	if o.TTLOf != nil {
-		spec.TTLOf = func(v any) time.Duration { return o.TTLOf(*v.(*T)) }
+		spec.TTLOf = func(v any) time.Duration { return o.TTLOf(valueOf[T](v)) }
 	}
 	if o.Tags != nil {
-		spec.Tags = func(v any) []string { return o.Tags(*v.(*T)) }
+		spec.Tags = func(v any) []string { return o.Tags(valueOf[T](v)) }
 	}
 	if o.Cost != nil {
-		spec.Cost = func(v any) int64 { return o.Cost(*v.(*T)) }
+		spec.Cost = func(v any) int64 { return o.Cost(valueOf[T](v)) }
 	}
-	c, err := tiers.eng.NewCache(spec)
-	if err != nil {
+	if cache.c, err = tiers.eng.NewCache(spec); err != nil {
 		return nil, err
 	}
-	return &Cache[T]{c: c, clone: o.Clone}, nil
+	return cache, nil
 }
 
 // GetOrLoad returns the value of key: from memory, from Redis, or by load. Of
@@ -81,7 +82,7 @@ func (c *Cache[T]) GetOrLoad(ctx context.Context, key string, load func(context.
 	if !call.Fresh {
 		if f := c.c.Hit(key, true); f.OK {
 			if f.Early() {
-				c.c.Refresh(ctx, key, untyped(load), call, f)
+				c.c.Refresh(ctx, key, c.untyped(load), call, f)
 			}
 			if f.Absent {
 				return c.none(c.c.Absence())
@@ -89,20 +90,20 @@ func (c *Cache[T]) GetOrLoad(ctx context.Context, key string, load func(context.
 			return c.out(f.Value), nil
 		}
 	}
-	v, err := c.c.Load(ctx, key, untyped(load), call)
+	v, err := c.c.Load(ctx, key, c.untyped(load), call)
 	if err != nil {
 		return c.none(err)
 	}
 	return c.out(v), nil
 }
 
-func untyped[T any](load func(context.Context) (T, error)) engine.Loader {
+func (c *Cache[T]) untyped(load func(context.Context) (T, error)) engine.Loader {
 	return func(ctx context.Context) (any, error) {
 		v, err := load(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return &v, nil
+		return c.stored(&v), nil
 	}
 }
 
@@ -130,7 +131,7 @@ func (c *Cache[T]) Get(ctx context.Context, key string) (value T, ok bool, err e
 func (c *Cache[T]) Refresh(ctx context.Context, key string, load func(context.Context) (T, error), opts ...CallOption) (T, error) {
 	call := callOf(opts)
 	call.Load = true
-	v, err := c.c.Load(ctx, key, untyped(load), call)
+	v, err := c.c.Load(ctx, key, c.untyped(load), call)
 	if err != nil {
 		return c.none(err)
 	}
@@ -146,7 +147,7 @@ func (c *Cache[T]) Set(ctx context.Context, key string, v T, opts ...CallOption)
 	if c.clone != nil {
 		v = c.clone(v)
 	}
-	return c.c.Set(ctx, key, &v, callOf(opts))
+	return c.c.Set(ctx, key, c.stored(&v), callOf(opts))
 }
 
 // Stats of this cache since it was made.
@@ -154,7 +155,7 @@ func (c *Cache[T]) Stats() CacheStats { return cacheStats(c.c.Name(), c.c.Counts
 
 // out is a stored value as a caller gets it.
 func (c *Cache[T]) out(stored any) T {
-	v := *stored.(*T)
+	v := valueOf[T](stored)
 	if c.clone != nil {
 		v = c.clone(v)
 	}

@@ -54,11 +54,11 @@ func Previous[T any](ctx context.Context) (e Entry[T], ok bool) {
 	if !ok {
 		return e, false
 	}
-	v, ok := s.Value.(*T)
+	v, ok := isA[T](s.Value)
 	if !ok {
 		return e, false
 	}
-	return entryOf(s, *v), true
+	return entryOf(s, v), true
 }
 
 func entryOf[T any](s engine.Seen, v T) Entry[T] {

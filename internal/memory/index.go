@@ -25,25 +25,34 @@ type stripe[M any] struct {
 func (c *Cache[M]) stripe(hash uint64) *stripe[M] { return &c.stripes[hash%stripes] }
 
 // table is open addressing with linear probing: from its own slot on, the item of a
-// hash is the first that has it, with no nil before. Readers take no lock. They may
-// because an item never moves within a table: it is put into a free slot, is swapped
+// hash is the first that has it, with no empty slot before. Readers take no lock. They
+// may because an item never moves within a table: it is put into a free slot, is swapped
 // for what takes its place, or in the end for the dead item, which is passed over.
 // What is copied into another table is not written any more: whoever reads it began
 // before the change that he misses.
 type table[M any] struct {
 	mask  uint64
-	slots []atomic.Pointer[Item[M]]
+	slots []slot[M]
+}
+
+// slot has the hash beside the item, so that a probe which passes does not wait for
+// the item to come from memory. The hash is written while there is no item, or the dead
+// one: who reads the two apart may have one of another's, and compares again.
+type slot[M any] struct {
+	hash atomic.Uint64
+	item atomic.Pointer[Item[M]]
 }
 
 func newTable[M any](n int) *table[M] {
-	return &table[M]{mask: uint64(n - 1), slots: make([]atomic.Pointer[Item[M]], n)}
+	return &table[M]{mask: uint64(n - 1), slots: make([]slot[M], n)}
 }
 
 // find is the item of a hash, nil if there is none.
 func (t *table[M]) find(hash uint64) *Item[M] {
 	for i := hash / stripes; ; i++ {
-		it := t.slots[i&t.mask].Load()
-		if it == nil || it.Hash == hash {
+		s := &t.slots[i&t.mask]
+		it := s.item.Load()
+		if it == nil || s.hash.Load() == hash && it.Hash == hash {
 			return it
 		}
 	}
@@ -59,23 +68,26 @@ func (s *stripe[M]) putLocked(it *Item[M]) (old *Item[M]) {
 	if (s.used+1)*4 > len(t.slots)*3 {
 		t = s.resizeLocked(t)
 	}
-	var free *atomic.Pointer[Item[M]]
+	var free *slot[M]
 	for i := it.Hash / stripes; ; i++ {
-		slot := &t.slots[i&t.mask]
-		switch old := slot.Load(); {
+		at := &t.slots[i&t.mask]
+		switch old := at.item.Load(); {
 		case old == nil:
 			if free == nil {
-				free = slot
+				free = at
 				s.used++
 			}
 			s.live++
-			free.Store(it)
+			free.hash.Store(it.Hash)
+			free.item.Store(it)
 			return nil
-		case old.Hash == it.Hash:
-			slot.Store(it)
+		case old == s.dead:
+			if free == nil {
+				free = at
+			}
+		case at.hash.Load() == it.Hash:
+			at.item.Store(it)
 			return old
-		case old == s.dead && free == nil:
-			free = slot
 		}
 	}
 }
@@ -84,21 +96,21 @@ func (s *stripe[M]) putLocked(it *Item[M]) (old *Item[M]) {
 func (s *stripe[M]) removeLocked(hash uint64) {
 	t := s.table.Load()
 	i := hash / stripes
-	for t.slots[i&t.mask].Load().Hash != hash {
+	for at := &t.slots[i&t.mask]; at.item.Load() == s.dead || at.hash.Load() != hash; at = &t.slots[i&t.mask] {
 		i++
 	}
 	s.live--
-	t.slots[i&t.mask].Store(s.dead)
+	t.slots[i&t.mask].item.Store(s.dead)
 	if s.live*8 < len(t.slots) && len(t.slots) > smallest {
 		s.resizeLocked(t)
 		return
 	}
 	// The dead at the end of a run keep nobody going.
-	if t.slots[(i+1)&t.mask].Load() != nil {
+	if t.slots[(i+1)&t.mask].item.Load() != nil {
 		return
 	}
-	for ; t.slots[i&t.mask].Load() == s.dead; i-- {
-		t.slots[i&t.mask].Store(nil)
+	for ; t.slots[i&t.mask].item.Load() == s.dead; i-- {
+		t.slots[i&t.mask].item.Store(nil)
 		s.used--
 	}
 }
@@ -111,15 +123,16 @@ func (s *stripe[M]) resizeLocked(t *table[M]) *table[M] {
 	}
 	next := newTable[M](n)
 	for at := range t.slots {
-		it := t.slots[at].Load()
+		it, hash := t.slots[at].item.Load(), t.slots[at].hash.Load()
 		if it == nil || it == s.dead {
 			continue
 		}
-		i := it.Hash / stripes
-		for next.slots[i&next.mask].Load() != nil {
+		i := hash / stripes
+		for next.slots[i&next.mask].item.Load() != nil {
 			i++
 		}
-		next.slots[i&next.mask].Store(it)
+		next.slots[i&next.mask].hash.Store(hash)
+		next.slots[i&next.mask].item.Store(it)
 	}
 	s.used = s.live
 	s.table.Store(next)

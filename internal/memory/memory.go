@@ -198,7 +198,7 @@ func (c *Cache[M]) Each(visit func(*Item[M]) (more bool)) {
 		// that takes its place begins with what this one has.
 		t := c.stripes[i].table.Load()
 		for at := range t.slots {
-			it := t.slots[at].Load()
+			it := t.slots[at].item.Load()
 			if it != nil && it != c.stripes[i].dead && (c.stopped() || !visit(it)) {
 				return
 			}
