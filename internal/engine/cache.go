@@ -64,7 +64,7 @@ type Cache struct {
 
 	encodeFailed sync.Once // logs the first
 
-	lastGens atomic.Pointer[[]*gen] // see shared; not written to
+	standings []atomic.Pointer[standing] // by group: the last one that items without tags of their own had
 }
 
 // NewCache registers a cache under its name.
@@ -75,6 +75,7 @@ func (e *Engine) NewCache(spec Spec) (*Cache, error) {
 	for i, own := range e.tagNames(cacheTag(spec.Name)) {
 		c.clears = append(c.clears, [2]*tag{e.tags.of(all[i]), e.tags.of(own)})
 	}
+	c.standings = make([]atomic.Pointer[standing], len(c.clears))
 	if err := e.register(c); err != nil {
 		return nil, err
 	}
@@ -171,8 +172,12 @@ func (c *Cache) countHit(hash uint64, at int64, f Found) {
 
 // find is Hit, and counts nothing.
 func (c *Cache) find(hash uint64, key string, loads bool) (f Found, at int64) {
-	it, at := c.peek(hash, key)
-	if it == nil {
+	at = now()
+	it := c.eng.mem.Get(hash, key)
+	if it != nil && it.Meta.owner == c && c.eng.plainly(it, at) {
+		return Found{Value: it.Meta.value, OK: true}, at
+	}
+	if it, at = c.peek(hash, key); it == nil {
 		return f, at
 	}
 	if at >= it.Meta.early {
@@ -280,35 +285,24 @@ func (c *Cache) memoryLife(ttl time.Duration) time.Duration {
 }
 
 // item makes what memory stores of a value with validity v, that is fresh for life
-// and was made at created by a load of that length.
-func (c *Cache) item(hash uint64, key string, l loaded, life time.Duration, v validity, gens []*gen) *item {
+// and was made at created by a load of that length. heard: Redis has it too.
+func (c *Cache) item(hash uint64, key string, l loaded, life time.Duration, v validity, gens []*gen, heard bool) *item {
 	from := now()
 	it := &item{Key: key, Hash: hash, Size: l.size, Meta: meta{
-		owner: c, value: l.value, absent: l.absent, gens: c.shared(gens), ear: v.ear, epoch: v.epoch,
-		created: from - int64(l.age), took: l.took,
+		standing: c.standing(key, standing{owner: c, ear: v.ear, epoch: v.epoch, heard: heard, gens: gens}),
+		value:    l.value, absent: l.absent, created: from - int64(l.age), took: l.took,
 	}}
 	it.Meta.fresh, it.Meta.expires = later(from, life), later(from, l.ttl)
 	it.Meta.early = it.Meta.fresh - int64(c.earliest(l.took))
+	if !l.absent {
+		it.Meta.plain.Store(it.Meta.early)
+	}
 	it.Deadline = it.Meta.fresh
 	if !l.absent && c.spec.StaleFor > 0 {
 		it.Deadline = later(it.Meta.expires, c.spec.StaleFor)
 	}
 	it.Meta.seq.Store(v.seq)
 	return it
-}
-
-// shared is gens, as one slice for all items that have the same and no tags of their
-// own: most have, and a hit looks at them.
-func (c *Cache) shared(gens []*gen) []*gen {
-	if len(gens) != clearTags {
-		return gens
-	}
-	last := c.lastGens.Load()
-	if last == nil || !slices.Equal(*last, gens) {
-		last = &gens
-		c.lastGens.Store(last)
-	}
-	return *last
 }
 
 // later is d after at, at the most "for ever".
@@ -320,11 +314,14 @@ func later(at int64, d time.Duration) int64 {
 }
 
 // clear are the tags that every value of a key has.
-func (c *Cache) clear(key string) []*tag {
+func (c *Cache) clear(key string) []*tag { return c.clears[c.group(key)][:] }
+
+// group of a key: each has its own tags of Clear.
+func (c *Cache) group(key string) int {
 	if len(c.clears) == 1 {
-		return c.clears[0][:]
+		return 0
 	}
-	return c.clears[c.eng.remote.Group(c.eng.prefix+key)][:]
+	return c.eng.remote.Group(c.eng.prefix + key)
 }
 
 // tagsOf are the tags of these names, each once.

@@ -25,6 +25,7 @@ func (e *Engine) doubtLocked(it *item) {
 	if it.Meta.doubt.Swap(true) {
 		return // it waits already, or is being looked at: the move of the generation tells
 	}
+	it.Meta.plain.Store(0)
 	select {
 	case e.doubted <- it:
 	default: // the item stays in doubt: a miss, until Redis is read
@@ -97,5 +98,8 @@ func (e *Engine) judgeDoubt(it *item, seen validity, same bool) bool {
 		return false
 	}
 	it.Meta.doubt.Store(false)
+	if !it.Meta.absent {
+		it.Meta.plain.Store(it.Meta.early)
+	}
 	return true
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -110,3 +111,14 @@ func TestAHitAllocatesNothing(t *testing.T) {
 	// Ristretto replaces a buffer of 64 hashes now and then: below one in the mean.
 	assert.Less(t, testing.AllocsPerRun(2_000, func() { c.Hit("k", true) }), 0.1)
 }
+
+// What a hit reads is in the first line, and items begin with one.
+func TestAnItemIsThreeCacheLinesAndAHitReadsTheFirst(t *testing.T) {
+	t.Parallel()
+	var it item
+	assert.EqualValues(t, 192, roundedUp(unsafe.Sizeof(it)), "the size that is allocated for it")
+	assert.LessOrEqual(t, unsafe.Offsetof(it.Meta)+unsafe.Offsetof(it.Meta.seq)+unsafe.Sizeof(it.Meta.seq), uintptr(64))
+}
+
+// roundedUp is the class of sizes that Go allocates so many bytes in, between 160 and 208.
+func roundedUp(size uintptr) uintptr { return (size + 15) / 16 * 16 }

@@ -268,8 +268,8 @@ func (c *Cache) keepHolding(ctx context.Context, holds []hold) {
 }
 
 func (c *Cache) filledItem(h hold, l loaded, life time.Duration, gens []*gen) *item {
-	it := c.item(h.hash, h.key, l, life, h.v, gens)
-	it.Meta.heard, it.Meta.token, it.Meta.own = true, h.head.Token, now()+ownFor
+	it := c.item(h.hash, h.key, l, life, h.v, gens, true)
+	it.Meta.token, it.Meta.own = h.head.Token, now()+ownFor
 	return it
 }
 
@@ -283,8 +283,7 @@ func (c *Cache) keepAlone(h hold, l loaded, gens []*gen, began int64) bool {
 		e.discard(h.hash, h.key)
 		return true
 	}
-	it := c.item(h.hash, h.key, l, life, h.v, gens)
+	it := c.item(h.hash, h.key, l, life, h.v, gens, c.spec.MemoryOnly && c.useRedis(h.key))
 	it.Meta.born = began
-	it.Meta.heard = c.spec.MemoryOnly && c.useRedis(h.key)
 	return e.keep(it, h.v)
 }

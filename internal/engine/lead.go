@@ -347,8 +347,8 @@ func (c *Cache) remember(hash uint64, key string, out *outcome, retry time.Durat
 		c.counts.errors.Add(1) // Options.Cost panicked: returned, not kept
 		return
 	}
-	it := c.item(hash, key, l, life, out.v, out.gens)
-	it.Meta.heard, it.Meta.token = true, out.token
+	it := c.item(hash, key, l, life, out.v, out.gens, true)
+	it.Meta.token = out.token
 	if retry > 0 {
 		it.Meta.retry.Store(now() + int64(retry))
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,44 +14,87 @@ import (
 
 // meta is what the engine keeps with an item in memory.
 //
-// Its first fields, up to heard, are what a hit reads: two cache lines with those of
-// the item before them, and at a million keys each line is a wait for memory.
+// Its first fields, up to seq, are what a hit reads in the plain case, and with those
+// of the item before them one cache line: at a million keys each line is a wait for
+// memory. An Item takes 192 bytes, so that it begins with a line.
 type meta struct {
-	owner *Cache
+	*standing
 	value any // nil if absent
+
+	// plain is the end of the time in which the item is served if its standing holds:
+	// early, or 0 while it is in doubt, and if it is absent.
+	plain atomic.Int64
+
+	// seq is the newest pattern sequence that the item is known to have survived.
+	seq atomic.Uint64
 
 	// Memory serves it until fresh, at the longest until its TTL expires; stale it may
 	// be served until its Deadline. From early on a reader may have it refreshed, but
 	// not before renewal. Until retry it is served without another load: the last one
 	// has failed. created is when its load ended, which took that long.
-	early int64
-
-	// seq is the newest pattern sequence that the item is known to have survived.
-	seq atomic.Uint64
-
-	// ear hears the master of the key, nil without Redis; epoch is its when the
-	// item's validity was sampled. heard: Redis has the value, so its change will
-	// be heard; false for an entry of an outage, whose load began at born.
-	ear   *coherence.Hearing
-	epoch uint64
-
-	// gens are the generations of its tags that the value was stored under.
-	gens []*gen
-
-	doubt  atomic.Bool // a push came that may be of this node's own fill; set under the shard's lock
-	absent bool        // the source has no such thing
-	heard  bool
-
-	fresh, expires, created int64
-	took                    time.Duration
-	retry                   atomic.Int64
-	renewal                 atomic.Int64
-	born                    int64
+	early, fresh, expires, created int64
+	took                           time.Duration
+	retry                          atomic.Int64
+	renewal                        atomic.Int64
+	born                           int64 // when its load began, of an entry of an outage
 
 	// token is what Redis has the value under. Until own, a push may be that of
-	// this node's own fill. See confirm.go.
-	token envelope.Token
-	own   int64
+	// this node's own fill; doubt says that one came. See confirm.go.
+	token  envelope.Token
+	absent bool        // the source has no such thing
+	doubt  atomic.Bool // set under the shard's lock
+	own    int64
+}
+
+// standing is what many items have in common that were stored at about the same time.
+// It is not written to. ear hears the master of the key, nil without Redis; epoch is its
+// when the item's validity was sampled. heard: Redis has the value, so its change will
+// be heard; false for an entry of an outage. gens are the generations of its tags that
+// the value was stored under.
+type standing struct {
+	owner *Cache
+	ear   *coherence.Hearing
+	epoch uint64
+	heard bool
+	gens  []*gen
+}
+
+// standing is s, or one like it that an item of the same group of keys has already.
+func (c *Cache) standing(key string, s standing) *standing {
+	if len(s.gens) > clearTags {
+		return &s
+	}
+	last := &c.standings[c.group(key)]
+	if is := last.Load(); is != nil && is.ear == s.ear && is.epoch == s.epoch && is.heard == s.heard && slices.Equal(is.gens, s.gens) {
+		return is
+	}
+	last.Store(&s)
+	return &s
+}
+
+// holds tells whether nothing has changed since, and that this is known of before the
+// clock showed at. False may mean anything.
+func (s *standing) holds(e *Engine, at int64) bool {
+	if s.ear != nil {
+		if !s.heard || s.epoch != s.ear.Epoch() || s.ear.Fresh(at) != coherence.Yes {
+			return false
+		}
+	} else if e.remote != nil {
+		return false
+	}
+	for _, g := range s.gens {
+		if g.of.current.Load() != g || g.ear != s.ear || g.epoch != s.epoch {
+			return false
+		}
+	}
+	return true
+}
+
+// plainly tells that serves would say yes, without a look at all that it looks at.
+// False may mean anything.
+func (e *Engine) plainly(it *item, at int64) bool {
+	m := &it.Meta
+	return at < m.plain.Load() && m.seq.Load() == e.patterns.table.Load().seq && m.standing.holds(e, at)
 }
 
 type item = memory.Item[meta]
@@ -201,7 +245,7 @@ func (e *Engine) drop(key string) {
 func outdated(it *item) *item {
 	m, at := &it.Meta, now()
 	old := &item{Key: it.Key, Hash: it.Hash, Size: it.Size, Deadline: min(it.Deadline, later(at, m.owner.spec.StaleFor)), Meta: meta{
-		owner: m.owner, value: m.value, gens: m.gens, ear: m.ear, epoch: m.epoch, heard: m.heard, born: m.born,
+		standing: m.standing, value: m.value, absent: m.absent, born: m.born,
 		created: m.created, took: m.took, fresh: min(m.fresh, at), expires: min(m.expires, at), early: min(m.fresh, at),
 		token: m.token, own: m.own,
 	}}

@@ -53,12 +53,11 @@ func Hash(key string) uint64 { return maphash.String(seed, key) }
 type Item[M any] struct {
 	Hash uint64 // Hash(Key)
 	Key  string
+	Meta M // here, since a hit reads it, and of what follows mostly nothing
 
 	// Deadline is a time of the clock given to New, in nanoseconds, after which
 	// the item may be freed; 0 is never. Get returns it until then and after.
 	Deadline int64
-
-	Meta M
 
 	// Size is what Meta refers to, in bytes: payload, tags, anything that is
 	// kept alive by it. Not negative. The key and the Item itself are added.
