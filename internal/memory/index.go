@@ -192,7 +192,7 @@ func (c *Cache[M]) gone(it *Item[M], evicted bool) {
 	}
 	s.removeLocked(it.Hash)
 	c.account(it, -1)
-	if evicted && !c.gate.closed.Load() { // not by Close
+	if evicted {
 		c.evictions.Add(1)
 	}
 }

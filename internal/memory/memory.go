@@ -67,24 +67,26 @@ type Item[M any] struct {
 // Config of a Cache.
 type Config[M any] struct {
 	// MaxBytes is what the items may cost together, at least 1. The process needs
-	// more than that: 3 to 6 % for the counters of the policy, and 400 KiB.
+	// more than that: the counters of the policy, see counters, and 400 KiB.
 	MaxBytes int64
 	// Now is a monotonic clock in nanoseconds, that of the deadlines.
 	Now func() int64
 	// Policy makes the policy; nil: ristretto.
-	Policy func(maxBytes int64, gone Gone[M]) (Policy[M], error)
+	Policy Make[M]
 }
 
 // Cache is a set of items that together cost no more than a budget.
 type Cache[M any] struct {
-	policy   Policy[M]
 	now      func() int64
 	maxBytes int64
 	overhead int64 // of one item, beside key and Size
 
 	stripes  [stripes]stripe[M]
-	settling sync.Mutex // held by whoever tells the policy something; guards reads
+	settling sync.Mutex // held by whoever tells the policy something; guards the next four
 	reads    []*Reads
+	policy   Policy[M]
+	fit      int64   // items that the policy was made for
+	make     Make[M] // constant
 	dirty    atomic.Bool
 	wake     chan struct{} // dirty became true
 
@@ -118,11 +120,12 @@ func New[M any](cfg Config[M]) (*Cache[M], error) {
 		c.stripes[i].table.Store(newTable[M](smallest))
 		c.stripes[i].dead = dead[min(i, 1)]
 	}
-	if cfg.Policy == nil {
-		cfg.Policy = newRistretto[M]
+	if c.make = cfg.Policy; c.make == nil {
+		c.make = newRistretto[M]
 	}
+	c.fit = cfg.MaxBytes / usualCost
 	var err error
-	if c.policy, err = cfg.Policy(cfg.MaxBytes, c.gone); err != nil {
+	if c.policy, err = c.make(c.maxBytes, c.fit, c.gone); err != nil {
 		return nil, fmt.Errorf("memory: %w", err)
 	}
 	c.wg.Go(c.sweep)

@@ -4,12 +4,12 @@ package memory
 // from one goroutine at a time. What it lets go of it gives to Gone, from any
 // goroutine.
 type Policy[M any] interface {
-	// Apply tells of changes, each of another hash. When it returns, every item
+	// Apply tells of changes, each of another hash; an item was asked for once. When it returns, every item
 	// among them has its place or was given to Gone, and so was what had to go to
 	// make room for it.
 	Apply([]Change[M])
-	// Touch tells which hashes were asked for, in the order in which they were, each
-	// as often as it was. It may keep the slice for as long as it runs.
+	// Touch tells which hashes were hit, in the order in which they were, each as often
+	// as it was.
 	Touch(hashes []uint64)
 	// Close frees what it has. Nothing is called afterwards.
 	Close()
@@ -21,6 +21,9 @@ type Change[M any] struct {
 	Item *Item[M]
 	Cost int64
 }
+
+// Make makes a policy that keeps to maxBytes, and expects so many items to fit.
+type Make[M any] func(maxBytes, items int64, gone Gone[M]) (Policy[M], error)
 
 // Gone takes an item that has lost its place; evicted: after it had one.
 type Gone[M any] func(it *Item[M], evicted bool)

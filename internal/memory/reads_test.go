@@ -18,7 +18,7 @@ func (p *told) Close()                {}
 func openTold(t *testing.T) (*Cache[int], *told) {
 	p := new(told)
 	c, err := New(Config[int]{MaxBytes: 1 << 20, Now: sinceBase,
-		Policy: func(int64, Gone[int]) (Policy[int], error) { return p, nil }})
+		Policy: func(int64, int64, Gone[int]) (Policy[int], error) { return p, nil }})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c, p

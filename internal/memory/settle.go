@@ -61,7 +61,6 @@ func (c *Cache[M]) settleAll() {
 			ch := Change[M]{Hash: hash, Item: t.find(hash)}
 			if ch.Item != nil {
 				ch.Cost = c.cost(ch.Item)
-				reads = append(reads, hash) // somebody asked for it, or it would not be here
 			}
 			batch = append(batch, ch)
 		}
@@ -73,5 +72,39 @@ func (c *Cache[M]) settleAll() {
 	}
 	if len(batch) > 0 {
 		c.policy.Apply(batch)
+		c.refitLocked()
 	}
+}
+
+// usualCost is what an item is expected to cost before there are any.
+const usualCost = 1 << 10
+
+// refitLocked makes the policy anew if far more or fewer items fit than it was made
+// for, which shows once the budget is half used. What it had counted is lost: with
+// so few items gone by then, that was little.
+func (c *Cache[M]) refitLocked() {
+	items, bytes := c.items.Load(), c.bytes.Load()
+	if bytes < c.maxBytes/2 || items < 100 {
+		return
+	}
+	fit := int64(float64(c.maxBytes) / float64(bytes) * float64(items))
+	if fit < c.fit*3/2 && fit > c.fit/4 {
+		return
+	}
+	next, err := c.make(c.maxBytes, fit, c.gone)
+	if err != nil { // it could be made once
+		panic("bug: memory: " + err.Error())
+	}
+	c.policy.Close()
+	c.policy, c.fit = next, fit
+	var batch []Change[M]
+	c.Each(func(it *Item[M]) bool {
+		batch = append(batch, Change[M]{Hash: it.Hash, Item: it, Cost: c.cost(it)})
+		if len(batch) == stripes*mostPending {
+			next.Apply(batch)
+			batch = batch[:0]
+		}
+		return true
+	})
+	next.Apply(batch)
 }

@@ -16,8 +16,6 @@ const (
 	OnOtter     = "memory tier on otter"
 )
 
-type policyOf func(maxBytes int64, gone memory.Gone[*Value]) (memory.Policy[*Value], error)
-
 // tier is the memory tier that tiercache has, on a policy.
 type tier struct {
 	u     universe
@@ -25,7 +23,7 @@ type tier struct {
 	reads *memory.Reads
 }
 
-func openTier(policy policyOf) func(u universe, capacity int) (cache, error) {
+func openTier(policy memory.Make[*Value]) func(u universe, capacity int) (cache, error) {
 	return func(u universe, capacity int) (cache, error) {
 		probe, err := newTier(u, math.MaxInt32, nil)
 		if err != nil {
@@ -40,7 +38,7 @@ func openTier(policy policyOf) func(u universe, capacity int) (cache, error) {
 	}
 }
 
-func newTier(u universe, bytes int64, policy policyOf) (*tier, error) {
+func newTier(u universe, bytes int64, policy memory.Make[*Value]) (*tier, error) {
 	base := time.Now()
 	c, err := memory.New(memory.Config[*Value]{
 		MaxBytes: bytes, Now: func() int64 { return int64(time.Since(base)) }, Policy: policy,
@@ -84,7 +82,7 @@ type otterPolicy struct {
 	o *otter.Cache[uint64, memory.Change[*Value]]
 }
 
-func newOtterPolicy(maxBytes int64, gone memory.Gone[*Value]) (memory.Policy[*Value], error) {
+func newOtterPolicy(maxBytes, _ int64, gone memory.Gone[*Value]) (memory.Policy[*Value], error) {
 	o, err := otter.New(&otter.Options[uint64, memory.Change[*Value]]{
 		MaximumWeight: uint64(maxBytes),
 		Weigher: func(_ uint64, c memory.Change[*Value]) uint32 {
