@@ -20,7 +20,7 @@ type Reads[F any] struct {
 type read[F any] struct {
 	out   F
 	err   error
-	ended chan struct{} // closed after out and err were written for the last time
+	ended chan struct{} // closed after out and err were written for the last time; nil while nobody waits; guarded by Reads.mu
 }
 
 // Do runs fn(ctx, out), or joins a run of it for the same key, and waits for its
@@ -36,15 +36,19 @@ func (g *Reads[F]) Do(ctx context.Context, key string, fn func(context.Context, 
 			if g.live == nil {
 				g.live = make(map[string]*read[F])
 			}
-			r = &read[F]{ended: make(chan struct{})}
+			r = new(read[F])
 			g.live[key] = r
 			g.mu.Unlock()
 			g.run(ctx, key, r, fn)
 			return &r.out, true, r.err
 		}
+		if r.ended == nil {
+			r.ended = make(chan struct{})
+		}
+		ended := r.ended
 		g.mu.Unlock()
 		select {
-		case <-r.ended:
+		case <-ended:
 		case <-ctx.Done():
 			return nil, false, ctx.Err()
 		}
@@ -60,8 +64,15 @@ func (g *Reads[F]) run(ctx context.Context, key string, r *read[F], fn func(cont
 		if !returned {
 			r.err = recovered(recover())
 		}
-		g.forget(key, r)
-		close(r.ended)
+		g.mu.Lock()
+		if g.live[key] == r {
+			delete(g.live, key)
+		}
+		ended := r.ended // nobody joins any more
+		g.mu.Unlock()
+		if ended != nil {
+			close(ended)
+		}
 	}()
 	r.err = fn(ctx, &r.out)
 	returned = true
@@ -83,12 +94,4 @@ func (g *Reads[F]) ForgetFunc(match func(key string) bool) {
 			delete(g.live, key)
 		}
 	}
-}
-
-func (g *Reads[F]) forget(key string, r *read[F]) {
-	g.mu.Lock()
-	if g.live[key] == r {
-		delete(g.live, key)
-	}
-	g.mu.Unlock()
 }
