@@ -2,6 +2,7 @@ package tiercache_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"regexp"
@@ -138,6 +139,14 @@ func everything(t *testing.T, a, b *tiercache.Tiers) {
 			soon(t, name+" is heard", func() bool { _, ok, err := there.Get(bg, key); return err == nil && !ok })
 		}
 	}
+	many := map[string]int{"k:1": 98, "k:2": 99}
+	require.NoError(t, here.SetMany(bg, many))
+	got, err := there.GetOrLoadMany(bg, []string{"k:1", "k:2"}, func(context.Context, []string) (map[string]int, error) {
+		t.Error("nothing is to be loaded")
+		return nil, nil
+	}, tiercache.Fresh())
+	require.NoError(t, err)
+	require.Equal(t, many, got)
 	require.NoError(t, here.Set(bg, "k:1", 100))
 	v, err := there.GetOrLoad(bg, "k:1", unwanted[int](t), tiercache.Fresh())
 	require.NoError(t, err)
@@ -317,6 +326,20 @@ var lostAlone = map[string]func(t *testing.T, s *redistest.Server, cfg tiercache
 		_, err := tiers.Invalidate(bg, tiercache.Key("k"))
 		require.NoError(t, err)
 		assert.Equal(t, before+1, commands(t, s, "publish"), "nobody needed it")
+	},
+	"+mget": func(t *testing.T, s *redistest.Server, cfg tiercache.Config) {
+		tiers := open(t, cfg)
+		hear(t, tiers)
+		cache := newCache(t, tiers, tiercache.Options[int]{})
+		want := map[string]int{"k:1": 1, "k:2": 2}
+		require.NoError(t, cache.SetMany(bg, want))
+		before := commands(t, s, "getrange")
+		got, err := cache.GetOrLoadMany(bg, []string{"k:1", "k:2"}, func(context.Context, []string) (map[string]int, error) {
+			return nil, errors.New("nothing is to be loaded")
+		}, tiercache.Fresh())
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
+		assert.GreaterOrEqual(t, commands(t, s, "getrange"), before+2)
 	},
 	"+info": func(t *testing.T, _ *redistest.Server, cfg tiercache.Config) {
 		tiers := open(t, cfg)

@@ -121,7 +121,7 @@ func TestTheDoctorSaysWhatARealServerIs(t *testing.T) {
 
 // least is the smallest ACL with which the library does everything it can.
 var least = []any{"-@all", "&demo:~*", "+ping", "+info", "+time", "+client|tracking", "+subscribe", "+publish", "+pubsub|numsub",
-	"+eval", "+evalsha", "+get", "+getrange", "+set", "+setrange", "+pexpire", "+unlink", "+scan", "+touch"}
+	"+eval", "+evalsha", "+get", "+getrange", "+mget", "+set", "+setrange", "+pexpire", "+unlink", "+scan", "+touch"}
 
 // What the library can do without is said, and no failure; what it cannot is one.
 func TestTheDoctorsVerdictIsTheLibrarys(t *testing.T) {
@@ -155,6 +155,7 @@ func TestTheDoctorsVerdictIsTheLibrarys(t *testing.T) {
 		"no EVALSHA":       {without("+evalsha"), false, []string{"NOPERM +EVALSHA: the library cannot", "value stored no"}},
 		"no TIME":          {without("+time"), false, []string{"NOPERM +TIME: the library cannot"}},
 		"no GETRANGE":      {without("+getrange"), false, []string{"NOPERM +GETRANGE: the library cannot"}},
+		"no MGET":          {without("+mget"), true, []string{"NOPERM +MGET: calls for many keys"}},
 		"no SETRANGE":      {without("+setrange"), false, []string{"NOPERM +SETRANGE: the library cannot"}},
 		"pubsub, but mute": {without("+client|tracking", "+publish"), false, []string{"NOPERM +PUBLISH: the library cannot"}},
 	} {

@@ -30,6 +30,7 @@ func (d doctor) checks(ctx context.Context) []check {
 		{"SET", do("SET", d.key, "value", "PX", 60_000), "", ""},
 		{"GET", do("GET", d.key), "", ""},
 		{"GETRANGE", do("GETRANGE", d.key, 0, 2), "", ""},
+		{"MGET", do("MGET", d.key), "", "calls for many keys read them one by one, in one round trip"},
 		{"SETRANGE", do("SETRANGE", d.key, 0, "v"), "", ""},
 		{"PEXPIRE", do("PEXPIRE", d.key, 60_000), "", "a load that takes longer than 3 seconds may be made twice, and is not stored"},
 		{"PING", do("PING"), "", "nothing is known to be heard: memory serves nothing, every read asks Redis (mode connecting)"},
