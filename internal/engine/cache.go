@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 // from any goroutine; a panic in one is an error of the operation that met it.
 type Spec struct {
 	Name        string
+	Type        reflect.Type // of the values
 	KeyPrefix   string
 	TTL         time.Duration
 	MemoryTTL   time.Duration // 0: TTL
