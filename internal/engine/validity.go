@@ -62,14 +62,16 @@ type standing struct {
 // standing is s, or one like it that an item of the same group of keys has already.
 func (c *Cache) standing(key string, s standing) *standing {
 	if len(s.gens) > clearTags {
-		return &s
+		own := s
+		return &own
 	}
 	last := &c.standings[c.group(key)]
 	if is := last.Load(); is != nil && is.ear == s.ear && is.epoch == s.epoch && is.heard == s.heard && slices.Equal(is.gens, s.gens) {
 		return is
 	}
-	last.Store(&s)
-	return &s
+	own := s // on the heap, which s need not be
+	last.Store(&own)
+	return &own
 }
 
 // holds tells whether nothing has changed since, and that this is known of before the
