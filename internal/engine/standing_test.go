@@ -9,6 +9,7 @@ import (
 
 	"github.com/tiercache/tiercache/internal/coherence"
 	"github.com/tiercache/tiercache/internal/memory"
+	"github.com/tiercache/tiercache/internal/remote"
 )
 
 // stored is an item of memory, as a load leaves it.
@@ -54,7 +55,7 @@ func TestTheShortLookLeavesToTheLongOneWhatItDoesNotLookAt(t *testing.T) {
 		"it was made old":          func(_ *Engine, _ *Cache, it *item) *item { return outdated(it) },
 		"a tag is heard elsewhere": func(_ *Engine, _ *Cache, it *item) *item { return with(it, func(s *standing) { s.epoch++ }) },
 		"nothing is heard": func(_ *Engine, _ *Cache, it *item) *item {
-			return with(it, func(s *standing) { s.ear, s.gens = new(coherence.Hearing), nil })
+			return with(it, func(s *standing) { s.ear, s.heard, s.gens = new(coherence.Hearing), true, nil })
 		},
 	}
 	for name, change := range cases {
@@ -105,4 +106,11 @@ func TestItemsShareAStandingIfTheyHaveAllOfItInCommon(t *testing.T) {
 	last := c.standing("k", is)
 	c.standing("k", tagged)
 	assert.Same(t, last, c.standing("k", is), "that of a value with tags of its own is not kept")
+}
+
+// Before a master is known there is nothing to hear it by: that is an outage.
+func TestWhatNobodyHearsIsServedByTheLongLookOnly(t *testing.T) {
+	t.Parallel()
+	assert.True(t, new(standing).holds(new(Engine), now()), "memory only")
+	assert.False(t, new(standing).holds(&Engine{remote: new(remote.Remote)}, now()))
 }
