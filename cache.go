@@ -3,6 +3,7 @@ package tiercache
 import (
 	"context"
 	"errors"
+	"reflect"
 	"time"
 
 	"github.com/tiercache/tiercache/internal/engine"
@@ -30,6 +31,7 @@ func New[T any](tiers *Tiers, opts Options[T]) (*Cache[T], error) {
 	codec := o.codecOf()
 	spec := engine.Spec{
 		Name:        o.Name,
+		Type:        reflect.TypeFor[T](),
 		KeyPrefix:   o.KeyPrefix,
 		TTL:         o.TTL,
 		MemoryTTL:   o.MemoryTTL,

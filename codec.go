@@ -107,6 +107,16 @@ func decodeTo[T any](c Codec[T], src []byte, v *T) (err error) {
 	return err
 }
 
+// typeName tells types of one name in packages of one name apart.
+func typeName(v any) string {
+	t := reflect.TypeOf(v)
+	name := t.String()
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t.PkgPath() + " " + name
+}
+
 // schemaOf is what goes, hashed, into every envelope: values of another are a miss.
 // That a value is compressed is a part of it whatever Options.Schema says: a reader
 // without the Compressor would take the mark before it for the value's.
@@ -116,13 +126,13 @@ func (o Options[T]) schemaOf() (name string) {
 	case jsonCodec[T]:
 		name = "json " + schema.JSON(t)
 	default:
-		name = fmt.Sprintf("%T %s", c, schema.Any(t))
+		name = typeName(c) + " " + schema.Any(t)
 	}
 	if o.Schema != "" {
 		name = "named " + o.Schema
 	}
 	if o.Compressor != nil {
-		name += fmt.Sprintf(" %T", o.Compressor)
+		name += " " + typeName(o.Compressor)
 	}
 	return name
 }

@@ -2,6 +2,7 @@ package tiercache
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	"github.com/tiercache/tiercache/internal/engine"
@@ -48,17 +49,13 @@ func (c *Cache[T]) Lookup(ctx context.Context, key string) (e Entry[T], ok bool,
 // Previous is what a load is about to replace, if there is something that may still
 // be served: call it with the loader's own context. A loader that finds it unchanged
 // at the source, by its version or an ETag, returns ErrNotModified. Do not change the
-// value.
+// value. To a cache of another type than T there is none.
 func Previous[T any](ctx context.Context) (e Entry[T], ok bool) {
-	s, ok := engine.Previous(ctx)
+	s, ok := engine.Previous(ctx, reflect.TypeFor[T]())
 	if !ok {
 		return e, false
 	}
-	v, ok := isA[T](s.Value)
-	if !ok {
-		return e, false
-	}
-	return entryOf(s, v), true
+	return entryOf(s, valueOf[T](s.Value)), true
 }
 
 func entryOf[T any](s engine.Seen, v T) Entry[T] {

@@ -13,22 +13,17 @@ func direct[T any]() bool {
 }
 
 // valueOf is what was stored. The pointer is tried first: if T is an interface, the
-// pointer is a T too.
+// pointer is a T too. What a cache of another type stored must not come here: a *T may
+// be a T of this cache, or all of another's value, nil too.
 func valueOf[T any](stored any) T {
-	v, ok := isA[T](stored)
+	if p, ok := stored.(*T); ok {
+		return *p
+	}
+	v, ok := stored.(T)
 	if !ok {
 		panic("bug: tiercache: a stored value of another type")
 	}
 	return v
-}
-
-// isA is valueOf for what another cache may have stored.
-func isA[T any](stored any) (v T, ok bool) {
-	if p, ok := stored.(*T); ok {
-		return *p, true
-	}
-	v, ok = stored.(T)
-	return v, ok
 }
 
 // stored is what p points to as it is stored, which may be p.

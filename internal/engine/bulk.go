@@ -114,7 +114,7 @@ func (c *Cache) batch(ctx context.Context, keys []string, load ManyLoader, slots
 
 // WithoutPrevious is ctx for a loader of several keys.
 func WithoutPrevious(ctx context.Context) context.Context {
-	return context.WithValue(ctx, previousKey{}, (*outcome)(nil))
+	return context.WithValue(ctx, previousKey{}, previous{})
 }
 
 // one is a key of many that memory has not answered.

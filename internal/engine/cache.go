@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 // from any goroutine; a panic in one is an error of the operation that met it.
 type Spec struct {
 	Name        string
+	Type        reflect.Type // of the values
 	KeyPrefix   string
 	TTL         time.Duration
 	MemoryTTL   time.Duration // 0: TTL
@@ -70,7 +72,6 @@ type Cache struct {
 // NewCache registers a cache under its name.
 func (e *Engine) NewCache(spec Spec) (*Cache, error) {
 	c := &Cache{eng: e, spec: spec, id: envelope.NewID(spec.Name), schema: envelope.NewID(spec.Schema)}
-	c.counts.hits = e.mem.NewReads()
 	all := e.tagNames(allTag)
 	for i, own := range e.tagNames(cacheTag(spec.Name)) {
 		c.clears = append(c.clears, [2]*tag{e.tags.of(all[i]), e.tags.of(own)})

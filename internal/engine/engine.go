@@ -238,6 +238,7 @@ func (e *Engine) register(c *Cache) error {
 		return fmt.Errorf("tiercache: Options.Name %q is taken by another cache of these Tiers", c.spec.Name)
 	}
 	e.names[c.spec.Name] = true
+	c.counts.hits = e.mem.NewReads() // memory keeps it: none for a cache that was refused
 	if c.spec.MemoryOnly {
 		e.memoryOnly.Store(true)
 	}

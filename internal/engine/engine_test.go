@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -122,3 +123,19 @@ func TestAnItemIsThreeCacheLinesAndAHitReadsTheFirst(t *testing.T) {
 
 // roundedUp is the class of sizes that Go allocates so many bytes in, between 160 and 208.
 func roundedUp(size uintptr) uintptr { return (size + 15) / 16 * 16 }
+
+func TestACacheThatIsRefusedLeavesNothing(t *testing.T) {
+	e, c := memoryOnly(t)
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	for range 500 {
+		_, err := e.NewCache(c.spec)
+		require.ErrorContains(t, err, "taken")
+	}
+	assert.Less(t, heap()-before, int64(4<<20))
+}

@@ -229,7 +229,7 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 
 	lctx, cancel := context.WithTimeout(ctx, c.spec.LoadTimeout)
 	defer cancel()
-	lctx = context.WithValue(lctx, previousKey{}, old) // nil too: a load within a load has its own
+	lctx = context.WithValue(lctx, previousKey{}, previous{c, old}) // nil too: a load within a load has its own
 	type result struct {
 		loaded
 		err, encode error

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"reflect"
 	"time"
 
 	"github.com/tiercache/tiercache/internal/errs"
@@ -167,12 +168,18 @@ func (c *Cache) Lookup(ctx context.Context, key string) (s Seen, ok bool, err er
 
 type previousKey struct{}
 
-// Previous is what a load is to replace, if it runs under ctx and there is
-// something.
-func Previous(ctx context.Context) (Seen, bool) {
-	old, ok := ctx.Value(previousKey{}).(*outcome)
-	if !ok || old == nil || old.absent {
-		return Seen{}, false
+// previous is what a load of a cache is to replace, nil: nothing.
+type previous struct {
+	of  *Cache
+	old *outcome
+}
+
+// Previous is what a load is to replace, if it runs under ctx, there is something,
+// and it is of a cache of values of that type.
+func Previous(ctx context.Context, of reflect.Type) (Seen, bool) {
+	p, _ := ctx.Value(previousKey{}).(previous)
+	if old := p.old; old != nil && !old.absent && p.of.spec.Type == of {
+		return Seen{old.value, old.age, old.stale, old.source == fromMemory}, true
 	}
-	return Seen{old.value, old.age, old.stale, old.source == fromMemory}, true
+	return Seen{}, false
 }

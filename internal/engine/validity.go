@@ -61,16 +61,17 @@ type standing struct {
 
 // standing is s, or one like it that an item of the same group of keys has already.
 func (c *Cache) standing(key string, s standing) *standing {
+	if len(s.gens) > clearTags {
+		own := s
+		return &own
+	}
 	last := &c.standings[c.group(key)]
 	if is := last.Load(); is != nil && is.ear == s.ear && is.epoch == s.epoch && is.heard == s.heard && slices.Equal(is.gens, s.gens) {
 		return is
 	}
-	own := new(standing) // not &s, which would always be on the heap
-	*own = s
-	if len(s.gens) <= clearTags {
-		last.Store(own)
-	}
-	return own
+	own := s // on the heap, which s need not be
+	last.Store(&own)
+	return &own
 }
 
 // holds tells whether nothing has changed since, and that this is known of before the

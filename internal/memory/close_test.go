@@ -99,3 +99,14 @@ func TestTheGateLetsNobodyInAfterItShut(t *testing.T) {
 		all.Wait()
 	}
 }
+
+func TestWhatCloseFreesIsNotEvicted(t *testing.T) {
+	t.Parallel()
+	c := open(t, 1<<20)
+	for n := range 100 {
+		c.Set(item(strconv.Itoa(n), n))
+	}
+	require.Equal(t, 100, c.Len())
+	c.Close()
+	assert.Zero(t, c.Evictions())
+}

@@ -7,11 +7,10 @@ import (
 
 const gateStripes = 64
 
-// gate keeps calls out of a closed ristretto, and its Close away from calls
-// under way: a Get hands key hashes to a channel that Close closes.
+// gate keeps changes out of a closed policy, and its Close away from those under way.
 //
 // It is an RWMutex whose readers do not meet: each counts itself in a stripe
-// picked at random, on a cache line of its own. A lock would cost every Get the
+// picked by the hash, on a cache line of its own. A lock would cost every change the
 // same two atomic operations, all on one line.
 type gate struct {
 	stripes [gateStripes]struct {
@@ -19,7 +18,7 @@ type gate struct {
 		_      [56]byte
 	}
 	closed atomic.Bool
-	_      [60]byte // read by every Get: nothing that is written on its line
+	_      [60]byte // read by every change: nothing that is written on its line
 }
 
 // enter returns a stripe to leave by, and whether the gate is open. If it is not

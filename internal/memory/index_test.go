@@ -44,6 +44,7 @@ func TestTheTableHasWhatAMapWouldHave(t *testing.T) {
 		for i := range 2 {
 			assert.LessOrEqual(t, len(c.stripes[i].table.Load().slots), 2*smallest, "what is empty is small")
 			assert.Zero(t, c.stripes[i].live)
+			assert.Zero(t, c.stripes[i].used, "no dead item is left before an empty slot")
 		}
 	}
 }

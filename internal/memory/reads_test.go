@@ -9,9 +9,19 @@ import (
 )
 
 // told is a policy that has room for everything and keeps what it is told.
-type told struct{ reads []uint64 }
+type told struct {
+	reads   []uint64
+	changes []Change[int]
+	applies func() // nil: nothing
+}
 
-func (p *told) Apply([]Change[int])   {}
+func (p *told) Apply(batch []Change[int]) {
+	p.changes = append(p.changes, batch...)
+	if p.applies != nil {
+		p.applies()
+	}
+}
+
 func (p *told) Touch(hashes []uint64) { p.reads = append(p.reads, hashes...) }
 func (p *told) Close()                {}
 
@@ -58,6 +68,42 @@ func TestOfTooManyReadsTheLatestAreTold(t *testing.T) {
 	require.Len(t, got, recentReads)
 	assert.EqualValues(t, 9*recentReads, got[0])
 	assert.EqualValues(t, 10*recentReads, r.Count())
+}
+
+// What the policy has not heard of it would keep, and room for it, until it finds it
+// least worth that.
+func TestThePolicyIsToldOfWhatIsDeleted(t *testing.T) {
+	t.Parallel()
+	c, p := openTold(t)
+	it := &Item[int]{Hash: 42, Key: "k"}
+	c.Set(it)
+	c.settleAll()
+	c.Delete(42, "k")
+	c.settleAll()
+	c.settling.Lock() // the goroutine that settles may have come first
+	defer c.settling.Unlock()
+	assert.Equal(t, []Change[int]{{Hash: 42, Item: it, Cost: c.cost(it)}, {Hash: 42}}, p.changes)
+}
+
+// settle: looks at the stripe | Set: it is due already | settle: nothing is due any more
+func TestAChangeDuringABatchIsToldInTheNext(t *testing.T) {
+	t.Parallel()
+	c, p := openTold(t)
+	next := uint64(2)
+	c.settling.Lock()
+	p.applies = func() {
+		if next < 10 {
+			c.Set(&Item[int]{Hash: next, Key: "k"})
+			next++
+		}
+	}
+	c.settling.Unlock()
+	c.Set(&Item[int]{Hash: 1, Key: "k"})
+	require.Eventually(t, func() bool {
+		c.settling.Lock()
+		defer c.settling.Unlock()
+		return len(p.changes) == 9
+	}, 10e9, 1e6)
 }
 
 func TestManyReadsWakeTheOneWhoTells(t *testing.T) {
