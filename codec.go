@@ -2,7 +2,6 @@ package tiercache
 
 import (
 	"encoding/json"
-	"fmt"
 	"reflect"
 	"slices"
 	"sync"
