@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tiercache/tiercache"
+	"github.com/tiercache/tiercache/internal/redistest"
 )
 
 // How loads of many keys end, and what is served past its TTL.
@@ -181,4 +182,19 @@ func TestCloseEndsACallForMany(t *testing.T) {
 		require.NoError(b, tiers.Close())
 		assert.ErrorIs(b, <-done, tiercache.ErrClosed)
 	})
+}
+
+// Else what was not read would pass for what is not there.
+func TestWhoseContextHasEndedGetsItsErrorForEachKeyThatWasNotRead(t *testing.T) {
+	t.Parallel()
+	tiers := open(t, hasty(client(t, redistest.Start(t).Addr())))
+	hear(t, tiers)
+	cache := newCache(t, tiers, tiercache.Options[int]{})
+	ctx, cancel := context.WithCancel(bg)
+	cancel()
+	got, err := cache.GetMany(ctx, manyKeys(0, 2))
+	assert.Empty(t, got)
+	var failed tiercache.KeyErrors
+	require.ErrorAs(t, err, &failed)
+	assert.Equal(t, tiercache.KeyErrors{"k0": context.Canceled, "k1": context.Canceled}, failed)
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"reflect"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -41,10 +42,11 @@ func planOf(client redis.UniversalClient) (plan, error) {
 		if p.node.Addr == "FailoverClient" { // what redis.NewFailoverClient names it
 			p.mode = "sentinel"
 		}
+		p.node = harmless(p.node)
 		return p, nil
 	case *redis.ClusterClient:
 		o := *c.Options()
-		return plan{mode: "cluster", node: nodeOptions(&o), cluster: &o}, nil
+		return plan{mode: "cluster", node: harmless(nodeOptions(&o)), cluster: &o}, nil
 	case *redis.Ring:
 		return plan{}, fmt.Errorf("a *redis.Ring spreads keys over servers that know nothing of each other, so an invalidation cannot be ordered with its reads; give a *redis.Client or a *redis.ClusterClient")
 	default:
@@ -135,6 +137,32 @@ func failFast(o redis.Options, read, write time.Duration) *redis.Options {
 type dialError struct{ error }
 
 func (e dialError) Unwrap() error { return e.error }
+
+// harmless makes a panic in what the user has to say when a connection is made the
+// error of that connection: it may be made on a goroutine of the library, where a panic
+// is the end of the process.
+func harmless(o redis.Options) redis.Options {
+	if met := o.OnConnect; met != nil {
+		o.OnConnect = func(ctx context.Context, cn *redis.Conn) (err error) {
+			defer recovering(&err)
+			return met(ctx, cn)
+		}
+	}
+	if dial := o.Dialer; dial != nil {
+		o.Dialer = func(ctx context.Context, network, addr string) (c net.Conn, err error) {
+			defer recovering(&err)
+			return dial(ctx, network, addr)
+		}
+	}
+	return o
+}
+
+// recovering, deferred, makes a panic the error.
+func recovering(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("tiercache: panic when Redis was asked: %v\n%s", p, debug.Stack())
+	}
+}
 
 // telling marks the errors of the dialer.
 func telling(o redis.Options) redis.Options {

@@ -3,8 +3,6 @@ package remote
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -191,10 +189,6 @@ func (g *gather) sendBatch(batch []*request) {
 	defer cancel()
 	answered, err := false, errNoReturn
 	defer func() {
-		// Here, because what the user has to say when a connection is made may panic.
-		if p := recover(); p != nil {
-			err = fmt.Errorf("tiercache: panic when Redis was asked: %v\n%s", p, debug.Stack())
-		}
 		for _, r := range batch {
 			if !answered {
 				r.err = untold{err}
@@ -202,6 +196,7 @@ func (g *gather) sendBatch(batch []*request) {
 			r.done <- struct{}{}
 		}
 	}()
+	defer recovering(&err) // what the user has to say when a connection is made
 	if answered, err = g.send(ctx, cmds); !answered {
 		g.usual.late(len(cmds), err)
 		g.failed(err)

@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tiercache/tiercache/internal/clock"
+	"github.com/tiercache/tiercache/internal/coherence"
 	"github.com/tiercache/tiercache/internal/redistest"
 )
 
@@ -78,6 +80,40 @@ func TestOfManyKeysOnlyThoseThatMovedAreReadAgain(t *testing.T) {
 		}
 	}
 	assert.Positive(t, failed)
+}
+
+// Demoted, or come back to after a pause, it may say what is old.
+func TestAMasterIsAskedWhetherItIsOneBeforeManyKeysAreReadThere(t *testing.T) {
+	t.Parallel()
+	r := openTo(t, bare(t, redistest.Start(t).Addr()))
+	_, err := r.Get(bg, "p:k")
+	require.NoError(t, err)
+	m := r.routes.table.Load().masters[0]
+	for range 20 { // the watch may ask too, now and then
+		m.asked.Store(0)
+		_, errs := r.GetMany(bg, []string{"p:k", "p:l"})
+		require.NoError(t, errs[0])
+		require.Positive(t, m.asked.Load())
+	}
+}
+
+// Whatever the table says then, or says already.
+func TestWhatWasHeardFromAMasterIsVoidWhenOneOfManyKeysHasMoved(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3)
+	r := openTo(t, cluster.Client())
+	keys := []string{"p:moving"}
+	_, errs := r.GetMany(bg, keys)
+	require.NoError(t, errs[0])
+	slot := slotOf(keys[0])
+	from := slot * 3 / slots
+	m := r.routes.table.Load().master(keys[0])
+	soon(t, "heard", func() bool { return m.hearing().Fresh(clock.Now()) != coherence.No })
+	epoch := m.hearing().Epoch()
+	cluster.MoveSlot(slot, from, (from+1)%3)
+	m.getMany(bg, keys, []int{0}, make([]Reply, 1), errs)
+	require.ErrorContains(t, errs[0], "MOVED")
+	assert.True(t, m.hearing().Fresh(clock.Now()) == coherence.No || m.hearing().Epoch() > epoch)
 }
 
 func TestAUserWhoMayNotUseMGETReadsManyKeysToo(t *testing.T) {
