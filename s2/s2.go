@@ -12,7 +12,6 @@ package s2
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/klauspost/compress/s2"
 )
@@ -27,7 +26,7 @@ func (Compressor) Compress(dst, src []byte) []byte {
 	if most < 0 { // longer than 4 GiB: what does not fit is not shorter
 		return append(dst, src...)
 	}
-	dst = slices.Grow(dst, most)
+	dst = withRoom(dst, most)
 	return dst[:n+len(s2.Encode(dst[n:n+most:n+most], src))]
 }
 
@@ -45,9 +44,17 @@ func (Compressor) Decompress(dst, src []byte, most int) ([]byte, error) {
 		return dst, fmt.Errorf("%w: %d bytes, not %d", ErrTooLong, size, most)
 	}
 	n := len(dst)
-	dst = slices.Grow(dst, size)
+	dst = withRoom(dst, size)
 	if _, err = s2.Decode(dst[n:n+size:n+size], src); err != nil {
 		return dst[:n], fmt.Errorf("s2: %w", err)
 	}
 	return dst[:n+size], nil
+}
+
+// withRoom is dst with room for n bytes more, and if it has to be made, for no others.
+func withRoom(dst []byte, n int) []byte {
+	if cap(dst)-len(dst) >= n {
+		return dst
+	}
+	return append(make([]byte, 0, len(dst)+n), dst...)
 }
