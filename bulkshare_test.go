@@ -223,7 +223,7 @@ func TestADeleteDuringALoadOfManyLeavesNothingOld(t *testing.T) {
 
 func TestManyReadersAndWritersOfManyKeysSeeNothingStale(t *testing.T) {
 	t.Parallel()
-	onEveryFleet(t, 3_000, func(t *testing.T, nodes []*tiercache.Tiers, rounds int) {
+	onEveryFleet(t, 1_500, func(t *testing.T, nodes []*tiercache.Tiers, rounds int) {
 		seed := uint64(time.Now().UnixNano())
 		t.Logf("seed %d", seed)
 		var left, reads atomic.Int64
