@@ -175,11 +175,19 @@ func (c *Cache) countHit(hash uint64, at int64, f Found) {
 func (c *Cache) find(hash uint64, key string, loads bool) (f Found, at int64) {
 	at = now()
 	it := c.eng.mem.Get(hash, key)
-	if it != nil && it.Meta.owner == c && c.eng.plainly(it, at) {
+	if it == nil || it.Meta.owner != c {
+		return f, at
+	}
+	if c.eng.plainly(it, at) {
 		return Found{Value: it.Meta.value, OK: true}, at
 	}
-	if it, at = c.peek(hash, key); it == nil {
+	switch c.eng.serves(it, at) {
+	case no:
 		return f, at
+	case again:
+		if it, at = c.peek(hash, key); it == nil {
+			return f, at
+		}
 	}
 	if at >= it.Meta.early {
 		switch {
