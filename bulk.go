@@ -12,11 +12,11 @@ import (
 // has. What the map of either lacks does not exist.
 type KeyErrors = errs.Keys
 
-// GetMany returns the values that memory or Redis has for keys, read in one round trip
-// to each master. A key that neither has a value for is not in the map.
+// GetMany returns the values that memory or Redis has for keys, a hundred of them read
+// in one round trip to each master. A key that neither has a value for is not in the map.
 //
 // The map is never nil if the error is a KeyErrors: then it has what the other keys
-// have. Otherwise the error is ErrClosed, or that of a bad key, and nothing was read.
+// have. Otherwise the error is ErrClosed, or that of a bad key, and Redis was not read.
 func (c *Cache[T]) GetMany(ctx context.Context, keys []string) (map[string]T, error) {
 	return c.many(ctx, keys, nil, engine.Call{})
 }
