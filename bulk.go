@@ -44,7 +44,11 @@ func (c *Cache[T]) GetOrLoadMany(ctx context.Context, keys []string, load func(c
 	if load == nil {
 		return nil, errNoLoader
 	}
-	return c.many(ctx, keys, func(ctx context.Context, keys []string) (map[string]any, error) {
+	return c.many(ctx, keys, c.untypedMany(load), callOf(opts))
+}
+
+func (c *Cache[T]) untypedMany(load func(context.Context, []string) (map[string]T, error)) engine.ManyLoader {
+	return func(ctx context.Context, keys []string) (map[string]any, error) {
 		values, err := load(ctx, keys)
 		if values == nil {
 			return nil, err
@@ -56,7 +60,7 @@ func (c *Cache[T]) GetOrLoadMany(ctx context.Context, keys []string, load func(c
 			}
 		}
 		return out, err
-	}, callOf(opts))
+	}
 }
 
 func (c *Cache[T]) many(ctx context.Context, keys []string, load engine.ManyLoader, call engine.Call) (map[string]T, error) {

@@ -20,13 +20,14 @@ const module = "github.com/tiercache/tiercache"
 // layers says what each package may import of this module. Whatever is not
 // named here may import nothing of it.
 var layers = map[string][]string{
-	".": {"internal/batch", "internal/engine", "internal/errs", "internal/journal", "internal/latency", "internal/remote", "internal/restconn", "internal/schema"},
+	".": {"internal/batch", "internal/engine", "internal/errs", "internal/journal", "internal/latency", "internal/remote", "internal/restconn", "internal/schema", "internal/warm"},
 	"internal/engine": {"internal/ablate", "internal/batch", "internal/clock", "internal/coherence", "internal/envelope", "internal/errs",
-		"internal/flight", "internal/glob", "internal/journal", "internal/latency", "internal/memory", "internal/remote"},
+		"internal/flight", "internal/glob", "internal/journal", "internal/latency", "internal/memory", "internal/remote", "internal/warm"},
 	"internal/remote":    {"internal/clock", "internal/coherence", "internal/envelope"},
 	"internal/coherence": {"internal/clock", "internal/envelope"},
 	"internal/batch":     {"internal/errs", "internal/flight"},
 	"internal/flight":    {"internal/errs"},
+	"internal/warm":      {"internal/flight"},
 	"internal/journal":   {"internal/glob"},
 	"internal/restconn":  {"internal/glob"},
 	"cachetest":          {"", "internal/redistest"},

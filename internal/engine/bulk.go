@@ -148,10 +148,12 @@ func (c *Cache) LoadMany(ctx context.Context, keys []string, load ManyLoader, ca
 			c.counts.tooLarge.Add(1)
 		}
 	}
-	if c.eng.remote != nil && !c.spec.MemoryOnly {
-		ones = c.readMany(ctx, ones, began, found)
-	} else if c.eng.remote != nil {
+	switch {
+	case c.eng.remote == nil || call.Load:
+	case c.spec.MemoryOnly:
 		c.againMany(ctx, ones)
+	default:
+		ones = c.readMany(ctx, ones, began, found)
 	}
 	c.settleMany(ctx, ones, load, call, began)
 	failed := make(errs.Keys)
@@ -172,10 +174,10 @@ func (c *Cache) LoadMany(ctx context.Context, keys []string, load ManyLoader, ca
 	return nil
 }
 
-// mostTogether is how many keys are loaded by one call of a loader, at the most. Each
+// MostTogether is how many keys are loaded by one call of a loader, at the most. Each
 // takes three goroutines meanwhile, and LoadTimeout runs for the first while the last
 // takes its lease.
-const mostTogether = 1000
+const MostTogether = 1000
 
 // settleMany is settle for each of ones.
 func (c *Cache) settleMany(ctx context.Context, ones []one, load ManyLoader, call Call, began int64) {
@@ -188,7 +190,7 @@ func (c *Cache) settleMany(ctx context.Context, ones []one, load ManyLoader, cal
 		}
 		return
 	}
-	for some := range slices.Chunk(ones, mostTogether) {
+	for some := range slices.Chunk(ones, MostTogether) {
 		c.settleSome(ctx, some, load, call, began)
 	}
 }
@@ -211,14 +213,18 @@ func (c *Cache) settleSome(ctx context.Context, ones []one, load ManyLoader, cal
 		if part.resume(ctx); ctx.Err() != nil {
 			part.end()
 			o.err = ctx.Err()
-			c.tally(nil, o.key, o.err, now()-began)
+			if !call.warm {
+				c.tally(nil, o.key, o.err, now()-began)
+			}
 			continue
 		}
 		wg.Go(func() {
 			call := call
 			call.part = part
 			o.out, o.err = c.settle(ctx, o.key, part.load, call, began, o.seen)
-			c.tally(o.out, o.key, o.err, now()-began)
+			if !call.warm {
+				c.tally(o.out, o.key, o.err, now()-began)
+			}
 		})
 	}
 	wg.Wait()

@@ -358,6 +358,7 @@ type Call struct {
 	Fresh bool          // memory is not asked
 	Load  bool          // nor is Redis: it is loaded, whatever there is
 
+	warm bool  // of a job, which is no reader: it is not counted as an operation
 	part *part // nil: the key is not one of many
 }
 

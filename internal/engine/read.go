@@ -87,7 +87,9 @@ func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (a
 	}
 	began := now()
 	out, err := c.settle(ctx, key, load, call, began, nil)
-	c.tally(out, key, err, now()-began)
+	if !call.warm {
+		c.tally(out, key, err, now()-began)
+	}
 	switch {
 	case err != nil:
 		return nil, err
