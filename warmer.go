@@ -20,6 +20,7 @@ const (
 	defaultWarmConcurrency = 4
 	defaultWarmRetries     = 3
 	defaultWarmBatch       = 100
+	leastRate              = 0.001
 )
 
 // Job says what a Warmer loads, and when. Make one with Cache.WarmEach or
@@ -50,11 +51,12 @@ type Job struct {
 	// Default: it does not stop.
 	StopAfterIdle time.Duration
 
-	// Concurrency is how many calls of the loader run at a time, at the most. Default: 4.
+	// Concurrency is how many calls of the loader run at a time, at the most, but for
+	// those that have ignored the end of their context. Default: 4.
 	Concurrency int
 
-	// Rate is how many keys are loaded in a second, at the most. Those of one batch are
-	// loaded together. Default: no limit.
+	// Rate is how many keys are loaded in a second, at the most, 0.001 or more. Those of one
+	// batch are loaded together. Default: no limit.
 	Rate float64
 
 	// Retries is how often a key that could not be loaded is tried again, and how often
@@ -283,8 +285,8 @@ func (j Job) checked(tiers *Tiers, i int) (*Job, error) {
 		return bad("StopAfterIdle", "is negative: %v", j.StopAfterIdle)
 	case j.Concurrency < 0:
 		return bad("Concurrency", "is negative: %d", j.Concurrency)
-	case !(j.Rate >= 0): // NaN too
-		return bad("Rate", "is %v, want at least 0", j.Rate)
+	case j.Rate != 0 && !(j.Rate >= leastRate): // NaN too
+		return bad("Rate", "is %v, want at least %v", j.Rate, leastRate)
 	case j.Batch < 0 || j.Batch > engine.MostTogether:
 		return bad("Batch", "is %d, want 1 to %d", j.Batch, engine.MostTogether)
 	case j.Batch > 0 && !j.many:

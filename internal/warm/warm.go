@@ -23,6 +23,9 @@ const (
 	Life = 3*time.Second - glance
 	// endWithin bounds what a job that is ended still says to Redis.
 	endWithin = 300 * time.Millisecond
+	// patience is how many looks in a row have to fail for Redis to be out of use: one
+	// lost answer must not have a job run beside another's.
+	patience = 3
 	// spread keeps a fleet from asking for the next turn all at once, and late enough
 	// for the last rest to be over.
 	spread = 100 * time.Millisecond
@@ -85,8 +88,10 @@ type Job struct {
 	pace pace
 	ask  chan chan<- error // who asks for a run
 
-	seen   int64     // reads, at the last look; of Run's goroutine
+	// Of Run's goroutine.
+	seen   int64     // reads, at the last look
 	readAt time.Time // when they were last more than before
+	missed int       // looks in a row that Redis has not answered
 
 	mu sync.Mutex // guards is
 	is Status     // Done, Failed and Total are those of the run at hand, or of the last
@@ -149,6 +154,9 @@ func (j *Job) Run(ctx context.Context) {
 		case a := <-j.ask:
 			asked = append(asked, a)
 		}
+		if ctx.Err() != nil {
+			return
+		}
 		for more := true; more; { // one run is for all who asked before it
 			select {
 			case a := <-j.ask:
@@ -179,13 +187,20 @@ func (j *Job) look(ctx context.Context, asked bool) (due time.Time, ran bool, er
 	shared := false
 	if j.cfg.Turn != nil {
 		mine, rest, err := j.cfg.Turn.Take(ctx)
+		if err == nil {
+			j.missed = 0
+		}
 		switch {
 		case ctx.Err() != nil:
 			if mine {
 				j.end(ctx, 0)
 			}
 			return due, false, nil
-		case err != nil: // nobody can be told, so each process warms its own memory
+		case err != nil:
+			if j.missed++; j.missed < patience {
+				return now.Add(glance), false, nil
+			}
+			// Nobody can be told, so each process warms its own memory.
 		case mine:
 			shared = true
 		case rest > 0 && asked:

@@ -1,0 +1,85 @@
+package warm
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestThePauseBeforeATryDoublesAndEndsAtItsLongest(t *testing.T) {
+	t.Parallel()
+	for try, want := range map[int]time.Duration{0: 250 * time.Millisecond, 1: 500 * time.Millisecond, 5: 8 * time.Second, 6: 10 * time.Second, 1 << 40: 10 * time.Second} {
+		for range 100 {
+			assert.InDelta(t, want, backoff(try), float64(want)/2)
+		}
+	}
+}
+
+func TestAPaceLetsThroughWhatItsRateAllowsAndSavesNothingUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := pace{every: time.Second}
+		began := time.Now()
+		at := func(want time.Duration) {
+			t.Helper()
+			assert.Equal(t, want, time.Since(began))
+		}
+		assert.True(t, p.wait(t.Context(), 3))
+		at(0)
+		assert.True(t, p.wait(t.Context(), 1))
+		at(3 * time.Second)
+		time.Sleep(time.Minute)
+		assert.True(t, p.wait(t.Context(), 1))
+		assert.True(t, p.wait(t.Context(), 1))
+		at(64 * time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		assert.False(t, p.wait(ctx, 1))
+	})
+}
+
+// hung is a turn that Redis does not answer for until the context ends.
+type hung struct{}
+
+func (hung) Take(context.Context) (bool, time.Duration, error) { return true, 0, nil }
+func (hung) Keep(ctx context.Context) error                    { <-ctx.Done(); return ctx.Err() }
+func (hung) End(ctx context.Context, _ time.Duration) error    { <-ctx.Done(); return ctx.Err() }
+
+func TestAJobEndsWithinASecondThoughRedisDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := New(Config{
+			Name:        "j",
+			Next:        func(now time.Time) time.Time { return now.Add(time.Hour) },
+			AtStart:     true,
+			Concurrency: 1,
+			Batch:       1,
+			Keys:        func(context.Context) ([]string, error) { return []string{"k"}, nil },
+			Check:       func(string) error { return nil },
+			Load: func(ctx context.Context, _ []string) map[string]error {
+				<-ctx.Done()
+				return map[string]error{"k": ctx.Err()}
+			},
+			Reads: func() int64 { return 0 },
+			Turn:  hung{},
+			Log:   slog.New(slog.DiscardHandler),
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { j.Run(ctx); close(ended) }()
+		time.Sleep(5 * time.Second)
+		require.True(t, j.Status().Running)
+		began := time.Now()
+		cancel()
+		<-ended
+		assert.Less(t, time.Since(began), time.Second)
+	})
+}
