@@ -53,6 +53,15 @@
 // Each key has its own lease, its own guards and its own error, see [KeyErrors]. A
 // [BatchLoader] makes such calls of single loads that come at about the same time.
 //
+// # Warming
+//
+// A [Warmer] runs jobs that load values before anybody asks for them: every so often or
+// as a schedule says, at start, and on demand. [Cache.WarmEach] and [Cache.WarmMany]
+// make a [Job] of a function that says which keys there are, and a loader. What a job
+// loads is stored as by [Cache.Refresh], under all the guards of a load. Of the
+// processes that share a Redis one runs a job that is due. If it is killed another does,
+// within three seconds; without Redis, each warms its own memory.
+//
 // # Trouble with the source
 //
 // With [Options].StaleFor a value may be served for as long after its TTL, if its

