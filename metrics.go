@@ -14,7 +14,7 @@ import (
 //	Hits       = MemoryHits + RedisHits
 //
 // They hold exactly while nothing runs. A call that was refused for its key, or
-// after Close, is none.
+// after Close, is none, nor is what a Warmer loads.
 type CacheStats struct {
 	Name string
 

@@ -33,10 +33,18 @@ func (r *runs) by(node int, keys ...string) func(context.Context) ([]string, err
 	}
 }
 
-func (r *runs) count() int {
+func (r *runs) count() int { return len(r.nodes()) }
+
+func (r *runs) nodes() []int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.of)
+	return slices.Clone(r.of)
+}
+
+func (r *runs) times() []time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.at)
 }
 
 // warmTurn is where the turn of the job "j" stands in Redis.
@@ -68,10 +76,10 @@ func TestOfAFleetOneProcessRunsAJobThatIsDue(t *testing.T) {
 				time.Sleep(35 * time.Second)
 				start() // the fleet has run it a moment ago
 				time.Sleep(65 * time.Second)
-				assert.GreaterOrEqual(b, len(r.at), 10)
-				assert.LessOrEqual(b, len(r.at), 12, "%v", r.at)
-				for i := 1; i < len(r.at); i++ {
-					assert.GreaterOrEqual(b, r.at[i].Sub(r.at[i-1]), 8900*time.Millisecond)
+				assert.GreaterOrEqual(b, len(r.times()), 10)
+				assert.LessOrEqual(b, len(r.times()), 12, "%v", r.times())
+				for i := 1; i < len(r.times()); i++ {
+					assert.GreaterOrEqual(b, r.times()[i].Sub(r.times()[i-1]), 8900*time.Millisecond)
 				}
 				for _, cache := range caches {
 					v, ok, err := cache.Get(bg, "k:1")
@@ -95,10 +103,10 @@ func TestWhenTheOwnerOfAJobDiesAnotherRunsItWithinTheLease(t *testing.T) {
 		cache := newCache(b.T, tiers, tiercache.Options[int]{})
 		runJobs(b.T, tiers, cache.WarmEach(tiercache.Job{Name: "j", AtStart: true}, r.by(0, "k:1"), each(1)))
 		time.Sleep(2 * time.Second)
-		assert.Empty(b, r.at)
+		assert.Empty(b, r.times())
 		time.Sleep(2 * time.Second)
-		require.Len(b, r.at, 1)
-		assert.LessOrEqual(b, r.at[0].Sub(began), 3*time.Second)
+		require.Len(b, r.times(), 1)
+		assert.LessOrEqual(b, r.times()[0].Sub(began), 3*time.Second)
 	})
 }
 
@@ -113,7 +121,7 @@ func TestTheOwnerOfAJobKeepsItsTurnForAsLongAsItRuns(t *testing.T) {
 				func(context.Context, string) (int, error) { time.Sleep(8 * time.Second); return 1, nil }))
 		}
 		time.Sleep(30 * time.Second)
-		assert.Len(b, r.of, 1)
+		assert.Len(b, r.nodes(), 1)
 		assert.Greater(b, b.mini.TTL(warmTurn), 20*time.Second, "nobody is to run it before it is due")
 	})
 }
@@ -130,7 +138,11 @@ func TestWhoEndsWhileItRunsAJobLeavesItToAnother(t *testing.T) {
 				tiers = open(t, patient(client(t, addr)))
 				cache := newCache(t, tiers, tiercache.Options[int]{})
 				_, stop = runJobs(t, tiers, cache.WarmEach(tiercache.Job{Name: "j", AtStart: true}, r.by(i, "k:1"),
-					func(ctx context.Context, _ string) (int, error) { begun <- struct{}{}; <-ctx.Done(); return 0, ctx.Err() }))
+					func(ctx context.Context, _ string) (int, error) {
+						begun <- struct{}{}
+						<-ctx.Done()
+						return 0, ctx.Err()
+					}))
 				return tiers, stop
 			}
 			dying, stop := node(0)
@@ -146,9 +158,7 @@ func TestWhoEndsWhileItRunsAJobLeavesItToAnother(t *testing.T) {
 			case <-time.After(30 * time.Second):
 				t.Fatal("nobody has taken over")
 			}
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			assert.Equal(t, []int{0, 1}, r.of)
+			assert.Equal(t, []int{0, 1}, r.nodes())
 		})
 	}
 }
@@ -168,7 +178,7 @@ func TestWithoutRedisEachProcessWarmsItsOwnMemory(t *testing.T) {
 		require.Equal(b, 1, r.count())
 		b.leave()
 		time.Sleep(20 * time.Second)
-		assert.ElementsMatch(b, []int{0, 1}, r.of[1:])
+		assert.ElementsMatch(b, []int{0, 1}, r.nodes()[1:])
 		for _, cache := range caches {
 			e, ok, err := cache.Lookup(bg, "k:1")
 			require.NoError(b, err)
@@ -188,7 +198,7 @@ func TestAMemoryOnlyCacheIsWarmedInEachProcess(t *testing.T) {
 			runJobs(b.T, tiers, cache.WarmEach(tiercache.Job{Name: "j", AtStart: true}, r.by(i, "k:1"), each(1)))
 		}
 		time.Sleep(time.Second)
-		assert.ElementsMatch(b, []int{0, 1}, r.of)
+		assert.ElementsMatch(b, []int{0, 1}, r.nodes())
 	})
 }
 
@@ -205,7 +215,7 @@ func TestOneLostAnswerDoesNotHaveAJobRunBesideAnothers(t *testing.T) {
 		synctest.Wait()
 		b.mini.SetError("")
 		time.Sleep(10 * time.Second)
-		assert.Empty(b, r.of)
+		assert.Empty(b, r.nodes())
 	})
 }
 
@@ -223,17 +233,17 @@ func TestTriggerRunsAJobThatTheFleetRestsFromAndTheFleetRestsAgain(t *testing.T)
 		}
 		time.Sleep(time.Second)
 		require.Equal(b, 1, r.count())
-		other := 1 - r.of[0]
+		other := 1 - r.nodes()[0]
 		require.NoError(b, all[other].Trigger(bg, "j")) // while it runs there
 		require.Equal(b, 2, r.count())
-		assert.GreaterOrEqual(b, r.at[1].Sub(r.at[0]), 3*time.Second, "not side by side")
+		assert.GreaterOrEqual(b, r.times()[1].Sub(r.times()[0]), 3*time.Second, "not side by side")
 		time.Sleep(10 * time.Second)
-		require.NoError(b, all[r.of[0]].Trigger(bg, "j"))
-		assert.Equal(b, []int{1 - other, other, 1 - other}, r.of)
+		require.NoError(b, all[r.nodes()[0]].Trigger(bg, "j"))
+		assert.Equal(b, []int{1 - other, other, 1 - other}, r.nodes())
 		time.Sleep(17 * time.Second)
 		assert.Equal(b, 3, r.count())
 		time.Sleep(7 * time.Second)
 		assert.Equal(b, 4, r.count())
-		assert.True(b, slices.IsSortedFunc(r.at, time.Time.Compare))
+		assert.True(b, slices.IsSortedFunc(r.times(), time.Time.Compare))
 	})
 }

@@ -305,7 +305,7 @@ func TestAJobThatNobodyReadsFromStopsUntilSomebodyDoes(t *testing.T) {
 	inMemoryBubble(t, func(t *testing.T, tiers *tiercache.Tiers, cache *tiercache.Cache[int]) {
 		hourly := schedule(func(t time.Time) time.Time { return t.Truncate(time.Hour).Add(time.Hour) })
 		var at, beside []time.Duration
-		w, _ := runJobs(t, tiers,
+		w, stop := runJobs(t, tiers,
 			cache.WarmEach(tiercache.Job{Name: "j", Schedule: hourly, StopAfterIdle: 150 * time.Minute}, starts(&at, "k:1"), each(1)),
 			cache.WarmEach(tiercache.Job{Name: "other", Schedule: hourly}, starts(&beside, "k:1"), each(1)))
 		time.Sleep(90 * time.Minute)
@@ -320,6 +320,7 @@ func TestAJobThatNobodyReadsFromStopsUntilSomebodyDoes(t *testing.T) {
 		require.NoError(t, err)
 		time.Sleep(time.Hour)
 		assert.False(t, w.Status()[0].Idle)
+		_ = stop()
 		h := time.Hour
 		assert.Equal(t, []time.Duration{h, 2 * h, 3 * h, 4 * h, 6*h + h/2, 8 * h}, at)
 		assert.Len(t, slices.Compact(beside), 8, "and another job is no reader")
