@@ -127,6 +127,9 @@ type one struct {
 	opened    opened
 	tags      []*tag
 	seen      *outcome // of the read, if that has not answered
+	answered  bool     // by the read, with value or absence
+	absent    bool
+	value     any
 	out       *outcome
 	err       error
 }

@@ -27,11 +27,12 @@ func (c *Cache) readMany(ctx context.Context, ones []one, began int64, found fun
 	}
 	replies, failures := e.remote.GetMany(ctx, rkeys)
 	rooms := make([]envelope.Tag, clearTags*len(ones)) // for those that all values have
-	over, failed := remote.Over(ctx), false
+	over, failed, size := remote.Over(ctx), false, 0
 	for i := range ones {
 		switch o := &ones[i]; {
 		case o.at < 0:
 		case failures[o.at] == nil:
+			size += len(replies[o.at].Raw)
 			if o.opened = c.open(o.rkey, replies[o.at], rooms[clearTags*i:][:0:clearTags]); o.opened.verdict == unasked {
 				o.tags = c.storedTags(o.key, o.opened.body.Tags)
 			}
@@ -48,41 +49,62 @@ func (c *Cache) readMany(ctx context.Context, ones []one, began int64, found fun
 	if failed {
 		c.counts.errors.Add(1)
 	}
-	took := now() - began
+	w := weighing{c: c, replies: replies, gens: gens, unresolved: err != nil, began: began, readAt: readAt}
+	sideBySide(len(ones), size/perHand, func(from, to int) { w.some(ctx, ones[from:to]) })
+	for i := range ones {
+		switch o := &ones[i]; {
+		case !o.answered:
+			left = append(left, *o)
+		case !o.absent:
+			found(o.key, o.value)
+		}
+	}
+	return left
+}
+
+// weighing is what is made of the replies that many keys got: most of it is the codec's
+// work, and takes longer than the round trip did.
+type weighing struct {
+	c             *Cache
+	replies       []remote.Reply
+	gens          resolved
+	unresolved    bool // the generations could not be read
+	began, readAt int64
+}
+
+// some answers those of ones whose values may be served, and keeps them in memory. Of
+// each it writes to nothing but itself.
+func (w weighing) some(ctx context.Context, ones []one) {
+	c := w.c
 	var out *outcome
 	for i := range ones {
 		o := &ones[i]
 		if o.err != nil {
-			c.tally(nil, o.key, o.err, took)
-			left = append(left, *o)
+			c.tally(nil, o.key, o.err, now()-w.began)
 			continue
 		}
 		if out == nil {
 			out = new(outcome)
 		}
-		*out = outcome{v: o.v, readAt: readAt, verdict: o.opened.verdict, failed: o.failed}
+		*out = outcome{v: o.v, readAt: w.readAt, verdict: o.opened.verdict, failed: o.failed}
 		if o.at >= 0 && !o.failed {
-			out.reply = replies[o.at]
+			out.reply = w.replies[o.at]
 		}
 		switch {
 		case o.tags == nil:
-		case err != nil:
+		case w.unresolved:
 			out.verdict, out.failed = unjudged, true
 		default:
-			out.verdict = c.weigh(out, out.reply, o.opened, o.tags, gens.of(o.tags))
+			out.verdict = c.weigh(out, out.reply, o.opened, o.tags, w.gens.of(o.tags))
 		}
 		if out.source == nowhere {
 			o.seen, out = out, nil
-			left = append(left, *o)
 			continue
 		}
 		c.keepRead(out, o.hash, o.key, o.rkey)
-		c.tally(out, o.key, nil, took)
-		if !out.absent {
-			found(o.key, out.value)
-		}
+		c.tally(out, o.key, nil, now()-w.began)
+		o.answered, o.absent, o.value = true, out.absent, out.value
 	}
-	return left
 }
 
 // sampleMany samples the validity of all keys. Their names in Redis are parts of one
