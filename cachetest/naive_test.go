@@ -52,6 +52,34 @@ func (n *naive) getOrLoad(ctx context.Context, row int, load func(context.Contex
 	return v, n.set(ctx, row, v)
 }
 
+func (n *naive) getMany(ctx context.Context, rows []int) (map[int]int64, error) {
+	return oneByOne(rows, func(row int) (int64, bool, error) { return n.get(ctx, row) })
+}
+
+func (n *naive) getOrLoadMany(ctx context.Context, rows []int, load func(context.Context, []int) (map[int]int64, error)) (map[int]int64, error) {
+	return oneByOne(rows, func(row int) (int64, bool, error) {
+		v, err := n.getOrLoad(ctx, row, func(ctx context.Context) (int64, error) {
+			loaded, err := load(ctx, []int{row})
+			return loaded[row], err
+		})
+		return v, true, err
+	})
+}
+
+func oneByOne(rows []int, get func(row int) (int64, bool, error)) (map[int]int64, error) {
+	all := make(map[int]int64)
+	for _, row := range rows {
+		v, ok, err := get(row)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			all[row] = v
+		}
+	}
+	return all, nil
+}
+
 func (n *naive) set(_ context.Context, row int, v int64) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -92,4 +120,10 @@ func (n bare) get(context.Context, int) (int64, bool, error) { return 0, false, 
 
 func (n bare) getOrLoad(ctx context.Context, _ int, load func(context.Context) (int64, error)) (int64, error) {
 	return load(ctx)
+}
+
+func (n bare) getMany(context.Context, []int) (map[int]int64, error) { return nil, nil }
+
+func (n bare) getOrLoadMany(ctx context.Context, rows []int, load func(context.Context, []int) (map[int]int64, error)) (map[int]int64, error) {
+	return load(ctx, rows)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/tiercache/tiercache"
@@ -13,6 +15,10 @@ import (
 type node interface {
 	get(ctx context.Context, row int) (version int64, ok bool, err error)
 	getOrLoad(ctx context.Context, row int, load func(context.Context) (int64, error)) (int64, error)
+
+	// Of rows that differ. What the answer lacks, the node does not have.
+	getMany(ctx context.Context, rows []int) (map[int]int64, error)
+	getOrLoadMany(ctx context.Context, rows []int, load func(context.Context, []int) (map[int]int64, error)) (map[int]int64, error)
 
 	// invalidate tells whether some of it was queued.
 	invalidate(ctx context.Context, to target) (queued bool, err error)
@@ -123,6 +129,58 @@ func (n *tiersNode) getOrLoad(ctx context.Context, row int, load func(context.Co
 		return 0, err
 	}
 	return r.Version, r.check(row)
+}
+
+func (n *tiersNode) getMany(ctx context.Context, rows []int) (map[int]int64, error) {
+	byKey := n.byKey(rows)
+	found, err := n.cache.GetMany(ctx, slices.Collect(maps.Keys(byKey)))
+	return versionsOf(found, byKey, err)
+}
+
+// getOrLoadMany gives each row the tags of all: more than need be is invalidated, and
+// nothing less.
+func (n *tiersNode) getOrLoadMany(ctx context.Context, rows []int, load func(context.Context, []int) (map[int]int64, error)) (map[int]int64, error) {
+	byKey := n.byKey(rows)
+	tags := make([]string, len(rows))
+	for i, row := range rows {
+		tags[i] = n.rowTag(row)
+	}
+	found, err := n.cache.GetOrLoadMany(ctx, slices.Collect(maps.Keys(byKey)), func(ctx context.Context, keys []string) (map[string]record, error) {
+		some := make([]int, len(keys))
+		for i, key := range keys {
+			some[i] = byKey[key]
+		}
+		loaded, err := load(ctx, some)
+		out := make(map[string]record, len(loaded))
+		for row, v := range loaded {
+			out[n.key(row)] = record{row, v}
+		}
+		return out, err
+	}, tiercache.WithTags(tags...))
+	return versionsOf(found, byKey, err)
+}
+
+func (n *tiersNode) byKey(rows []int) map[string]int {
+	all := make(map[string]int, len(rows))
+	for _, row := range rows {
+		all[n.key(row)] = row
+	}
+	return all
+}
+
+func versionsOf(found map[string]record, byKey map[string]int, err error) (map[int]int64, error) {
+	all := make(map[int]int64, len(found))
+	for key, r := range found {
+		row, asked := byKey[key]
+		if !asked {
+			return nil, fmt.Errorf("cachetest: got key %q without asking for it", key)
+		}
+		if wrong := r.check(row); wrong != nil {
+			return nil, wrong
+		}
+		all[row] = r.Version
+	}
+	return all, err
 }
 
 func (r record) check(row int) error {

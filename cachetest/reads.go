@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
 // burst is how many reads follow each other without a pause, so that what is
 // tested is the cache and not the scheduler.
 const burst = 16
+
+// mostRows is how many rows one call reads, at the most.
+const mostRows = 8
 
 func (s *station) read(ctx context.Context, r *rand.Rand) {
 	next := s.rows(r)
@@ -24,7 +28,17 @@ func (s *station) read(ctx context.Context, r *rand.Rand) {
 		if how == 0 { // one who will not wait
 			call, cancel = context.WithTimeout(call, time.Duration(r.IntN(int(2*time.Millisecond))))
 		}
-		s.readOnce(call, row, how%8 == 1, before, after)
+		if how%8 == 2 {
+			rows := []int{row}
+			for range r.IntN(mostRows) {
+				if row := next(); !slices.Contains(rows, row) {
+					rows = append(rows, row)
+				}
+			}
+			s.readMany(call, rows, r.IntN(8) == 0, before, after)
+		} else {
+			s.readOnce(call, row, how%8 == 1, before, after)
+		}
 		cancel()
 	}
 }
@@ -52,14 +66,59 @@ func (s *station) readOnce(ctx context.Context, row int, get bool, before, after
 			return found[0].version, nil
 		})
 	}
+	if s.failed(ctx, err) {
+		return
+	}
+	s.judge.after(s.index, row, f, v)
+}
+
+// failed counts a read that has.
+func (s *station) failed(ctx context.Context, err error) bool {
 	switch {
 	case err == nil:
-		s.judge.after(s.index, row, f, v)
+		return false
 	case over(ctx) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)):
 		s.count(countGaveUp)
 	default:
 		s.count(countErrors)
 		s.told(fmt.Sprintf("node %d, a read: %v", s.index, err))
+	}
+	return true
+}
+
+// readMany reads rows with one call, of which each may fail by itself.
+func (s *station) readMany(ctx context.Context, rows []int, get bool, before, after time.Duration) {
+	all := make([]floors, len(rows))
+	for i, row := range rows {
+		all[i] = s.judge.before(s.index, row)
+	}
+	var got map[int]int64
+	var err error
+	if get {
+		got, err = s.node.getMany(ctx, rows)
+	} else {
+		got, err = s.node.getOrLoadMany(ctx, rows, func(ctx context.Context, rows []int) (map[int]int64, error) {
+			s.count(countLoads)
+			wait(ctx, before)
+			found, err := s.source.versions(rows)
+			wait(ctx, after)
+			out := make(map[int]int64, len(found))
+			for _, v := range found {
+				out[v.row] = v.version
+			}
+			return out, err
+		})
+	}
+	failed := s.failed(ctx, err)
+	for i, row := range rows {
+		if v, ok := got[row]; ok {
+			s.judge.after(s.index, row, all[i], v)
+		} else if get && !failed {
+			s.count(countMisses)
+		} else if !failed {
+			s.count(countErrors)
+			s.told(fmt.Sprintf("node %d: row %d is missing in what was loaded", s.index, row))
+		}
 	}
 }
 
