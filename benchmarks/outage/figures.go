@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -130,12 +128,4 @@ type file struct {
 
 func newFile(c config, faults ...report) file {
 	return file{Versions: versions(), Cores: runtime.GOMAXPROCS(0), Callers: callers, Loader: loadTime, Window: c.window, Faults: faults}
-}
-
-func writeJSON(path string, f file) error {
-	raw, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(raw, '\n'), 0o644)
 }

@@ -5,28 +5,15 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/tiercache/tiercache/benchmarks/internal/command"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second interrupt ends it at once
-	if err := outage(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "outage:", err)
-		os.Exit(1)
-	}
-}
+func main() { command.Main("outage", outage) }
 
 type config struct {
 	faults         []fault
@@ -50,18 +37,14 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	for _, f := range faults {
 		names = append(names, f.name)
 	}
-	f := flag.NewFlagSet("outage", flag.ContinueOnError)
-	f.SetOutput(stderr)
+	f := command.Flags("outage", stderr)
 	only := f.String("fault", "", "only this one of "+strings.Join(names, ", "))
 	seconds := f.Float64("seconds", 1, fmt.Sprintf("length of a window, at most %d", mostSeconds))
 	f.BoolVar(&c.short, "short", false, "windows of 100 ms; times are shown and not judged")
 	f.BoolVar(&c.ours, "ours", false, "leave the rivals out: their calls take up to a minute each")
 	f.StringVar(&c.json, "json", "", "write the figures to this file, too")
-	if err := f.Parse(args); err != nil {
+	if err := command.Parse(f, args); err != nil {
 		return c, err
-	}
-	if f.NArg() > 0 {
-		return c, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	if !(*seconds > 0 && *seconds <= mostSeconds) {
 		return c, fmt.Errorf("-seconds is %v, want more than 0 and at most %d", *seconds, mostSeconds)
@@ -88,7 +71,6 @@ func outage(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	if err != nil {
 		return err
 	}
-	redis.SetLogger(quiet{})
 	figures := newFile(c)
 	figures.head(stdout)
 	missed := 0
@@ -101,10 +83,8 @@ func outage(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 		missed += r.missed
 		figures.Faults = append(figures.Faults, r)
 	}
-	if c.json != "" {
-		if err := writeJSON(c.json, figures); err != nil {
-			return err
-		}
+	if err := command.WriteJSON(c.json, figures); err != nil {
+		return err
 	}
 	if missed > 0 {
 		return fmt.Errorf("%d of the requirements were missed", missed)
@@ -132,8 +112,3 @@ func (c config) with(ctx context.Context, f fault, b *bench) (report, error) {
 	r.judge(f, c.short)
 	return r, nil
 }
-
-// quiet drops what go-redis says about connections that faults break.
-type quiet struct{}
-
-func (quiet) Printf(context.Context, string, ...any) {}

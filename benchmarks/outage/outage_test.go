@@ -11,16 +11,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/tiercache/tiercache/benchmarks/internal/command"
 	"github.com/tiercache/tiercache/internal/redistest"
 )
 
 func TestMain(m *testing.M) {
-	redis.SetLogger(quiet{})
+	command.Quiet()
 	goleak.VerifyTestMain(m)
 }
 
@@ -62,7 +62,7 @@ func TestAllThreeAreMeasuredWithAKilledRedis(t *testing.T) {
 	for _, name := range []string{oursName, rivalName, byHandName, bareName, memoryName} {
 		assert.Contains(t, out.String(), name)
 	}
-	require.NoError(t, writeJSON(file, newFile(c, r)))
+	require.NoError(t, command.WriteJSON(file, newFile(c, r)))
 	raw, err := os.ReadFile(file)
 	require.NoError(t, err)
 	var back struct {

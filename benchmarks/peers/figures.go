@@ -1,13 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/tiercache/tiercache/benchmarks/internal/command"
 )
 
 // file is everything that was found, and where.
@@ -30,14 +31,8 @@ func newFile(c config) file {
 }
 
 func (f file) write(c config) error {
-	if c.json != "" {
-		raw, err := json.MarshalIndent(f, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(c.json, append(raw, '\n'), 0o644); err != nil {
-			return err
-		}
+	if err := command.WriteJSON(c.json, f); err != nil {
+		return err
 	}
 	if c.out == "" {
 		return nil

@@ -6,31 +6,18 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
+	"github.com/tiercache/tiercache/benchmarks/internal/command"
 	"github.com/tiercache/tiercache/benchmarks/internal/host"
 	"github.com/tiercache/tiercache/internal/redistest"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second interrupt ends it at once
-	if err := peers(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "peers:", err)
-		os.Exit(1)
-	}
-}
+func main() { command.Main("peers", peers) }
 
 type config struct {
 	groups    []group
@@ -53,19 +40,15 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	for _, g := range groups {
 		names = append(names, g.name)
 	}
-	f := flag.NewFlagSet("peers", flag.ContinueOnError)
-	f.SetOutput(stderr)
+	f := command.Flags("peers", stderr)
 	only := f.String("group", "", "only this one of "+strings.Join(names, ", "))
 	f.IntVar(&c.rounds, "rounds", fullRounds, "how often each is measured; fewer than 5 are not judged")
 	f.DurationVar(&c.window, "window", fullWindow, "of one contender in one round")
 	f.BoolVar(&c.quick, "quick", false, "one round of 2 ms with few keys: shows that it works, nothing is judged")
 	f.StringVar(&c.json, "json", "", "write the figures to this file, too")
 	f.StringVar(&c.out, "out", "", "write tables and charts into this directory, peers.md and *.svg")
-	if err := f.Parse(args); err != nil {
+	if err := command.Parse(f, args); err != nil {
 		return c, err
-	}
-	if f.NArg() > 0 {
-		return c, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	if c.quick {
 		c.rounds, c.window = quickRounds, quickWindow
@@ -95,7 +78,6 @@ func peers(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	redis.SetLogger(quiet{})
 	f := newFile(c)
 	f.head(stdout)
 	missed := 0
@@ -134,8 +116,3 @@ func (c config) with(ctx context.Context, g group) (report, error) {
 	r.Requirements = g.requirements(r)
 	return r, nil
 }
-
-// quiet drops what go-redis says.
-type quiet struct{}
-
-func (quiet) Printf(context.Context, string, ...any) {}

@@ -13,17 +13,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/tiercache/tiercache/benchmarks/internal/command"
 	"github.com/tiercache/tiercache/benchmarks/peers/rivals"
 	"github.com/tiercache/tiercache/internal/redistest"
 )
 
 func TestMain(m *testing.M) {
-	redis.SetLogger(quiet{})
+	command.Quiet()
 	// sturdyc has no Close.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/viccon/sturdyc.(*Client[...]).performContinuousEvictions.func1"))
 }

@@ -5,26 +5,14 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
+	"github.com/tiercache/tiercache/benchmarks/internal/command"
 	"github.com/tiercache/tiercache/benchmarks/ratio/compare"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second interrupt ends it at once
-	if err := ratio(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "ratio:", err)
-		os.Exit(1)
-	}
-}
+func main() { command.Main("ratio", ratio) }
 
 type config struct {
 	quick     bool
@@ -33,16 +21,12 @@ type config struct {
 
 func parse(args []string, stderr io.Writer) (config, error) {
 	var c config
-	f := flag.NewFlagSet("ratio", flag.ContinueOnError)
-	f.SetOutput(stderr)
+	f := command.Flags("ratio", stderr)
 	f.BoolVar(&c.quick, "quick", false, "short traces, one seed: shows that it works, nothing is judged")
 	f.StringVar(&c.json, "json", "", "write the figures to this file, too")
 	f.StringVar(&c.out, "out", "", "write tables and a chart into this directory, ratio.md and ratio.svg")
-	if err := f.Parse(args); err != nil {
+	if err := command.Parse(f, args); err != nil {
 		return c, err
-	}
-	if f.NArg() > 0 {
-		return c, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	return c, nil
 }

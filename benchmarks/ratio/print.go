@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/tiercache/tiercache/benchmarks/internal/command"
 	"github.com/tiercache/tiercache/benchmarks/ratio/compare"
 )
 
@@ -107,14 +107,8 @@ func markdown(r compare.Result, judged bool) string {
 }
 
 func (c config) write(r compare.Result) error {
-	if c.json != "" {
-		raw, err := json.MarshalIndent(r, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(c.json, append(raw, '\n'), 0o644); err != nil {
-			return err
-		}
+	if err := command.WriteJSON(c.json, r); err != nil {
+		return err
 	}
 	if c.out == "" {
 		return nil

@@ -9,16 +9,16 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/tiercache/tiercache/benchmarks/internal/command"
 	"github.com/tiercache/tiercache/internal/redistest"
 )
 
 func TestMain(m *testing.M) {
-	redis.SetLogger(quiet{})
+	command.Quiet()
 	goleak.VerifyTestMain(m)
 }
 
