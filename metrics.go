@@ -32,6 +32,15 @@ type CacheStats struct {
 	Unmodified int64 // those of Loads that ended in ErrNotModified
 	Coalesced  int64 // operations that joined another's read or load
 
+	// Why operations missed, as far as a bounded memory of what went away can tell:
+	//
+	//	Misses = ColdMisses + ExpiredMisses + InvalidatedMisses + EvictedMisses + RefusedMisses
+	ColdMisses        int64 // nothing is known of the key: first asked for, or too long ago
+	ExpiredMisses     int64 // past its TTL
+	InvalidatedMisses int64 // by key, tag, pattern or Clear, here or elsewhere
+	EvictedMisses     int64 // memory had no room for it, and Redis had none
+	RefusedMisses     int64 // the last answer was not stored or is not believed: see FillsRefused, TooLarge, Rejected, LoadErrors
+
 	FillsRefused int64 // loaded, and not stored: invalidated meanwhile
 	Rejected     int64 // found in Redis and not believed: foreign, damaged, undecodable
 	TooLarge     int64 // longer than Config.LargestValue, or under a key of more than 64 KiB: not stored
@@ -47,6 +56,12 @@ type CacheStats struct {
 	LoadTime   Latency
 
 	AverageTime time.Duration // of an operation
+
+	// Of memory, now: Sub leaves these two as they are.
+	Entries int64
+	Bytes   int64 // with the overhead of each entry
+
+	Evictions int64 // entries that had to go to make room for others
 }
 
 // Latency tells how long things took. Quantiles are at most an eighth too large.
@@ -64,8 +79,25 @@ func (s CacheStats) HitRate() float64 {
 	return float64(s.Hits) / float64(s.Operations)
 }
 
+// LoadsSaved is how many runs of a loader the cache has spared its callers: one for
+// each operation that none was run for.
+func (s CacheStats) LoadsSaved() int64 { return max(0, s.Operations-s.Loads+s.Refreshes) }
+
+// TimeSaved is how long the source would have worked on LoadsSaved, each as long as the
+// mean of LoadTime; 0 before the first load.
+func (s CacheStats) TimeSaved() time.Duration {
+	return time.Duration(s.LoadsSaved()) * s.LoadTime.Mean
+}
+
+// Sub is what happened between earlier and s, two Stats of the same cache: counts are
+// differences, latencies those of the interval, and the rest is that of s.
+func (s CacheStats) Sub(earlier CacheStats) CacheStats { panic("shape") }
+
 // Stats are the counts of Tiers.
 type Stats struct {
+	At   time.Time     // when they were taken
+	Span time.Duration // of what the counts are: since Open, or of Sub between the two
+
 	Total  CacheStats   // of all caches
 	Caches []CacheStats // in the order in which they were made
 
@@ -79,8 +111,18 @@ type Stats struct {
 	MemoryBytes     int64 // with the overhead of each entry
 	MemoryEvictions int64
 
+	WarmRuns     int64 // runs of a Warmer's jobs in this process that have ended
+	WarmLoads    int64 // keys that those loaded
+	WarmFailures int64 // keys that they could not load
+
+	Mode    string         // as in Health
+	Queued  int            // as in Health: invalidations that wait for Redis
 	Masters []MasterHealth // as in Health: circuit, next probe, hearing
 }
+
+// Sub is what happened between earlier and s, as CacheStats.Sub. A cache that earlier
+// does not know has all of its counts.
+func (s Stats) Sub(earlier Stats) Stats { panic("shape") }
 
 // Stats of everything since Open.
 func (t *Tiers) Stats() Stats {
@@ -164,6 +206,14 @@ type MasterHealth struct {
 	State     string
 	NextProbe time.Duration // until it is asked whether that has changed; 0 if nobody waits for that
 	Opens     int64         // how often it has gone out of use
+
+	Lag    time.Duration // age of the last answer that vouches for what was heard; 0: none yet
+	Losses int64         // how often hearing was lost since Open: connections, gaps, changed masters
+	Epoch  uint64        // of hearing: what was stored under an earlier one is void
+
+	// The connections for commands, of go-redis's pools.
+	PoolTotal, PoolIdle int64
+	PoolTimeouts        int64 // how often a connection was waited for in vain
 }
 
 // Health tells the state of the tiers. It does not wait.
@@ -171,7 +221,10 @@ func (t *Tiers) Health() Health {
 	mode, masters, queued := t.eng.Health()
 	h := Health{Mode: mode, Queued: queued, Connected: len(masters) > 0}
 	for _, m := range masters {
-		h.Masters = append(h.Masters, MasterHealth{m.Addr, m.Connected, m.Ping, m.Stamp, m.Hearing.String(), m.Fresh, m.State, m.NextProbe, m.Opens})
+		h.Masters = append(h.Masters, MasterHealth{
+			Addr: m.Addr, Connected: m.Connected, Ping: m.Ping, Stamp: m.Stamp, Hearing: m.Hearing.String(), Fresh: m.Fresh,
+			State: m.State, NextProbe: m.NextProbe, Opens: m.Opens,
+		})
 		h.Connected = h.Connected && m.Connected
 		h.Ping = max(h.Ping, m.Ping)
 	}
