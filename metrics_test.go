@@ -3,6 +3,7 @@ package tiercache_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -60,6 +61,10 @@ func TestSubTellsWhatHappenedInBetweenAndHowLongThatTook(t *testing.T) {
 		}
 		assert.Equal(b, now.Total.Loads, now.Sub(tiercache.Stats{}).Total.Loads)
 		assert.Equal(b, now.Span, now.Sub(tiercache.Stats{}).Span)
+		assert.Equal(b, now.Total.LoadTime.Mean, tiercache.CacheStats{Operations: 1, LoadTime: now.Total.LoadTime}.TimeSaved())
+		_, err = cache.GetOrLoad(bg, "9", unwanted[int](b.T))
+		require.NoError(b, err)
+		assert.Equal(b, now.Total.LoadTime.Mean, tiers.Stats().Sub(now).Total.TimeSaved(), "of an interval without loads")
 		again := now.Sub(now)
 		assert.Zero(b, again.Total.Operations)
 		assert.Equal(b, tiercache.Latency{}, again.Total.LoadTime)
@@ -84,6 +89,14 @@ func TestSubOfStrangersStatsIsNeverNegative(t *testing.T) {
 		assert.Equal(t, tiercache.Latency{Count: 2, Mean: time.Second, P50: time.Second}, written.Sub(is).LoadTime)
 		assert.NotPanics(t, func() { tiercache.Stats{}.Sub(tiers.Stats()) })
 	})
+}
+
+func TestTimeSavedDoesNotOverflow(t *testing.T) {
+	t.Parallel()
+	s := tiercache.CacheStats{Operations: 1 << 60, LoadTime: tiercache.Latency{Count: 1, Mean: time.Hour}}
+	assert.Equal(t, time.Duration(math.MaxInt64), s.TimeSaved())
+	assert.Zero(t, tiercache.CacheStats{Operations: 5}.TimeSaved())
+	assert.Zero(t, tiercache.CacheStats{Loads: 5}.LoadsSaved())
 }
 
 func TestWhatCachesHaveInMemoryComesToWhatMemoryHas(t *testing.T) {
@@ -132,6 +145,12 @@ func TestStatsTellWhatJobsHaveWarmed(t *testing.T) {
 		s := tiers.Stats()
 		assert.Equal(t, [3]int64{2, 4, 2}, [3]int64{s.WarmRuns, s.WarmLoads, s.WarmFailures})
 		assert.Zero(t, s.Total.Operations)
+		assert.Equal(t, [3]int64{6, 6, 2}, [3]int64{s.Total.Loads, s.Total.Warmed, s.Total.LoadErrors})
+		for range 10 {
+			_, err := cache.GetOrLoad(bg, "k:1", unwanted[int](t))
+			require.NoError(t, err)
+		}
+		assert.EqualValues(t, 10, cache.Stats().LoadsSaved(), "by jobs' loads, which are no operations")
 		assert.ErrorIs(t, stop(), context.Canceled)
 		assert.EqualValues(t, 1, s.Sub(tiercache.Stats{WarmRuns: 1}).WarmRuns)
 	})
