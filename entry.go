@@ -13,26 +13,7 @@ type Entry[T any] struct {
 	Value T
 	Age   time.Duration // since its load ended, in whatever process; to the millisecond if it is from Redis
 	Stale bool          // past its TTL, or made old by Tiers.Expire
-	Tier  Tier
-}
-
-// Tier is where a value was found.
-type Tier int
-
-const (
-	Memory Tier = iota + 1 // this process's
-	Redis                  // that of all
-)
-
-// String gives "memory" or "redis".
-func (t Tier) String() string {
-	switch t {
-	case Memory:
-		return "memory"
-	case Redis:
-		return "redis"
-	}
-	return "none"
+	Tier  string        // where it was found: "memory" or "redis"
 }
 
 // Lookup is what memory, or else Redis, has for key, also if it is past its TTL and
@@ -59,9 +40,9 @@ func Previous[T any](ctx context.Context) (e Entry[T], ok bool) {
 }
 
 func entryOf[T any](s engine.Seen, v T) Entry[T] {
-	e := Entry[T]{Value: v, Age: s.Age, Stale: s.Stale, Tier: Redis}
+	e := Entry[T]{Value: v, Age: s.Age, Stale: s.Stale, Tier: "redis"}
 	if s.Memory {
-		e.Tier = Memory
+		e.Tier = "memory"
 	}
 	return e
 }

@@ -1,6 +1,7 @@
 package tiercache
 
 import (
+	"math"
 	"time"
 
 	"github.com/tiercache/tiercache/internal/engine"
@@ -29,8 +30,23 @@ type CacheStats struct {
 	Loads      int64 // runs of a loader
 	LoadErrors int64 // those that ended in an error other than not-found
 	Refreshes  int64 // those of Loads that ran in the background, before expiry
+	Warmed     int64 // those of Loads that a Warmer's jobs asked for
 	Unmodified int64 // those of Loads that ended in ErrNotModified
 	Coalesced  int64 // operations that joined another's read or load
+
+	// Why operations missed: by what stands in Redis and is no answer, else by what
+	// memory has, else by a bounded memory of what this process had, or could not store.
+	//
+	//	Misses = ColdMisses + ExpiredMisses + InvalidatedMisses + EvictedMisses + RefusedMisses
+	//
+	// It holds at any time. What only Redis had, and has not any more, is cold, and so
+	// is what it has while it cannot be reached. That Redis evicts a key is heard as a
+	// deletion of it: invalidated.
+	ColdMisses        int64 // nothing is known of the key: first asked for, or too long ago
+	ExpiredMisses     int64 // past its TTL by now, whatever took it away before; or made so by Expire or Refresh
+	InvalidatedMisses int64 // by key, tag, pattern, Clear or Mutate, here or elsewhere; or hearing was lost
+	EvictedMisses     int64 // memory had no room for it, and Redis has it not
+	RefusedMisses     int64 // the last answer was not stored, or is not believed: see FillsRefused, TooLarge, Rejected, LoadErrors
 
 	FillsRefused int64 // loaded, and not stored: invalidated meanwhile
 	Rejected     int64 // found in Redis and not believed: foreign, damaged, undecodable
@@ -47,6 +63,14 @@ type CacheStats struct {
 	LoadTime   Latency
 
 	AverageTime time.Duration // of an operation
+
+	// Of memory, now: Sub leaves these two as they are.
+	Entries int64
+	Bytes   int64 // with the overhead of each entry
+
+	Evictions int64 // entries that had to go to make room for others
+
+	usualLoad time.Duration // mean of LoadTime since the cache was made
 }
 
 // Latency tells how long things took. Quantiles are at most an eighth too large.
@@ -54,6 +78,8 @@ type Latency struct {
 	Count         int64 // of what was timed
 	Mean          time.Duration
 	P50, P95, P99 time.Duration
+
+	of *latency.Counts // what Sub needs; nil: nothing was timed
 }
 
 // HitRate is Hits as a share of Operations, from 0 to 1; 0 if there are none.
@@ -64,8 +90,31 @@ func (s CacheStats) HitRate() float64 {
 	return float64(s.Hits) / float64(s.Operations)
 }
 
+// LoadsSaved is how many runs of a loader the cache has spared its callers: one for
+// each operation that none was run for.
+func (s CacheStats) LoadsSaved() int64 {
+	return max(0, s.Operations-s.Loads+s.Refreshes+s.Warmed)
+}
+
+// TimeSaved is how long the source would have worked on LoadsSaved, each as long as the
+// mean of LoadTime, or if there is none of an interval, as that since the cache was
+// made; 0 before the first load, and at most 292 years.
+func (s CacheStats) TimeSaved() time.Duration {
+	load := s.LoadTime.Mean
+	if s.LoadTime.Count == 0 {
+		load = s.usualLoad
+	}
+	if saved := float64(s.LoadsSaved()) * float64(load); saved < math.MaxInt64 {
+		return time.Duration(saved)
+	}
+	return math.MaxInt64
+}
+
 // Stats are the counts of Tiers.
 type Stats struct {
+	At   time.Time     // when they were taken
+	Span time.Duration // of what the counts are: since Open, or of Sub between the two
+
 	Total  CacheStats   // of all caches
 	Caches []CacheStats // in the order in which they were made
 
@@ -79,12 +128,20 @@ type Stats struct {
 	MemoryBytes     int64 // with the overhead of each entry
 	MemoryEvictions int64
 
+	WarmRuns     int64 // runs of a Warmer's jobs in this process that have ended
+	WarmLoads    int64 // keys that those loaded
+	WarmFailures int64 // keys that they could not load
+
+	Mode    string         // as in Health
+	Queued  int            // as in Health: invalidations that wait for Redis
 	Masters []MasterHealth // as in Health: circuit, next probe, hearing
 }
 
 // Stats of everything since Open.
 func (t *Tiers) Stats() Stats {
-	var s Stats
+	h := t.Health()
+	s := Stats{At: time.Now(), Mode: h.Mode, Queued: h.Queued, Masters: h.Masters}
+	s.Span = s.At.Sub(t.opened)
 	var total engine.Counts
 	for _, c := range t.eng.Caches() {
 		n := c.Counts()
@@ -93,14 +150,15 @@ func (t *Tiers) Stats() Stats {
 	}
 	s.Total = cacheStats("", total)
 	s.KeyInvalidations, s.TagInvalidations, s.PatternInvalidations, s.Clears, s.InvalidationErrors = t.eng.Invalidations()
-	s.MemoryEntries, s.MemoryBytes, s.MemoryEvictions = t.eng.Memory()
-	s.Masters = t.Health().Masters
+	all := t.eng.Memory()
+	s.MemoryEntries, s.MemoryBytes, s.MemoryEvictions = all.Items, all.Bytes, all.Evictions
+	s.WarmRuns, s.WarmLoads, s.WarmFailures = t.eng.Warming()
 	return s
 }
 
 func cacheStats(name string, n engine.Counts) CacheStats {
 	hits := n.MemoryHits + n.RedisHits
-	return CacheStats{
+	s := CacheStats{
 		Name:         name,
 		Operations:   hits + n.Misses,
 		Hits:         hits,
@@ -116,6 +174,7 @@ func cacheStats(name string, n engine.Counts) CacheStats {
 		Errors:       n.Errors,
 		StaleHits:    n.StaleHits,
 		Refreshes:    n.Refreshes,
+		Warmed:       n.Warmed,
 		Unmodified:   n.Unmodified,
 		TooLarge:     n.TooLarge,
 		Dropped:      n.Dropped,
@@ -123,12 +182,44 @@ func cacheStats(name string, n engine.Counts) CacheStats {
 		RedisTime:    latencyOf(&n.FromRedis),
 		WaitTime:     latencyOf(&n.Waited),
 		LoadTime:     latencyOf(&n.Loading),
-		AverageTime:  n.AverageTime(),
+
+		ColdMisses:        n.Cold,
+		ExpiredMisses:     n.Expired,
+		InvalidatedMisses: n.Invalidated,
+		EvictedMisses:     n.Evicted,
+		RefusedMisses:     n.Unstored,
+
+		Entries:   n.Stored.Items,
+		Bytes:     n.Stored.Bytes,
+		Evictions: n.Stored.Evictions,
 	}
+	s.usualLoad = s.LoadTime.Mean
+	s.AverageTime = s.averageTime(s.MemoryTime.Mean)
+	return s
+}
+
+// averageTime of an operation, if one that memory answers takes so long.
+func (s *CacheStats) averageTime(memory time.Duration) time.Duration {
+	if s.Operations == 0 {
+		return 0
+	}
+	total := float64(memory)*float64(s.MemoryHits) + float64(s.RedisTime.sum()+s.WaitTime.sum())
+	return time.Duration(total / float64(s.Operations))
 }
 
 func latencyOf(c *latency.Counts) Latency {
-	return Latency{Count: c.N, Mean: c.Mean(), P50: c.Quantile(0.50), P95: c.Quantile(0.95), P99: c.Quantile(0.99)}
+	if c.N == 0 {
+		return Latency{}
+	}
+	own := *c
+	return Latency{Count: c.N, Mean: c.Mean(), P50: c.Quantile(0.50), P95: c.Quantile(0.95), P99: c.Quantile(0.99), of: &own}
+}
+
+func (l *Latency) sum() time.Duration {
+	if l.of == nil {
+		return l.Mean * time.Duration(l.Count)
+	}
+	return l.of.Sum
 }
 
 // Health is what is known of the tiers without asking anybody.
@@ -164,6 +255,15 @@ type MasterHealth struct {
 	State     string
 	NextProbe time.Duration // until it is asked whether that has changed; 0 if nobody waits for that
 	Opens     int64         // how often it has gone out of use
+
+	Lag    time.Duration // age of the last answer that vouches for what was heard; 0: none yet
+	Losses int64         // how often hearing was lost since Open: connections, gaps, changed masters
+	Epoch  uint64        // of hearing: what was stored under an earlier one is void
+
+	// The connections for commands, of go-redis's pool. It is made anew when the server
+	// restarts or changes its role, and its count begins anew then.
+	PoolTotal, PoolIdle int64
+	PoolTimeouts        int64 // how often a connection was waited for in vain
 }
 
 // Health tells the state of the tiers. It does not wait.
@@ -171,7 +271,12 @@ func (t *Tiers) Health() Health {
 	mode, masters, queued := t.eng.Health()
 	h := Health{Mode: mode, Queued: queued, Connected: len(masters) > 0}
 	for _, m := range masters {
-		h.Masters = append(h.Masters, MasterHealth{m.Addr, m.Connected, m.Ping, m.Stamp, m.Hearing.String(), m.Fresh, m.State, m.NextProbe, m.Opens})
+		h.Masters = append(h.Masters, MasterHealth{
+			Addr: m.Addr, Connected: m.Connected, Ping: m.Ping, Stamp: m.Stamp, Hearing: m.Hearing.String(), Fresh: m.Fresh,
+			State: m.State, NextProbe: m.NextProbe, Opens: m.Opens,
+			Lag: m.Lag, Losses: m.Losses, Epoch: m.Epoch,
+			PoolTotal: int64(m.Pool.TotalConns), PoolIdle: int64(m.Pool.IdleConns), PoolTimeouts: int64(m.Pool.Timeouts),
+		})
 		h.Connected = h.Connected && m.Connected
 		h.Ping = max(h.Ping, m.Ping)
 	}

@@ -183,7 +183,7 @@ func TestWithoutRedisEachProcessWarmsItsOwnMemory(t *testing.T) {
 			e, ok, err := cache.Lookup(bg, "k:1")
 			require.NoError(b, err)
 			assert.True(b, ok)
-			assert.Equal(b, tiercache.Memory, e.Tier)
+			assert.Equal(b, "memory", e.Tier)
 		}
 	})
 }

@@ -80,13 +80,13 @@ func (w weighing) some(ctx context.Context, ones []one) {
 	for i := range ones {
 		o := &ones[i]
 		if o.err != nil {
-			c.tally(nil, o.key, o.err, now()-w.began)
+			c.tally(nil, o.key, o.err, now()-w.began, unexplained)
 			continue
 		}
 		if out == nil {
 			out = new(outcome)
 		}
-		*out = outcome{v: o.v, readAt: w.readAt, verdict: o.opened.verdict, failed: o.failed}
+		*out = outcome{v: o.v, readAt: w.readAt, verdict: o.opened.verdict, failed: o.failed, why: o.opened.why}
 		if o.at >= 0 && !o.failed {
 			out.reply = w.replies[o.at]
 		}
@@ -102,7 +102,7 @@ func (w weighing) some(ctx context.Context, ones []one) {
 			continue
 		}
 		c.keepRead(out, o.hash, o.key, o.rkey)
-		c.tally(out, o.key, nil, now()-w.began)
+		c.tally(out, o.key, nil, now()-w.began, unexplained)
 		o.answered, o.absent, o.value = true, out.absent, out.value
 	}
 }
