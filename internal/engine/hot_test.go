@@ -93,24 +93,31 @@ func lengths(_ context.Context, keys []string) (map[string]any, error) {
 
 func TestAProcessThatIsWarmedHitsMemoryAsTheOneBeforeIt(t *testing.T) {
 	t.Parallel()
-	for name, budget := range map[string]int64{"memory has room for all": 64 << 20, "memory is full": 3 << 20} {
+	for name, of := range map[string]struct {
+		keys, reads int
+		memory      int64
+	}{
+		"memory has room for all": {20_000, 60_000, 64 << 20},
+		"memory is full":          {5_000, 40_000, 1 << 20},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := redistest.Start(t)
-			reads := zipf(20_000, 120_000)
-			a, cache, _ := starting(t, s.Client(), budget, Spec{})
+			reads := zipf(of.keys, of.reads+15_000)
+			a, cache, _ := starting(t, s.Client(), of.memory, Spec{})
 			hears(t, a)
-			serve(t, cache, reads[:80_000])
-			steady := serve(t, cache, reads[80_000:100_000])
+			serve(t, cache, reads[:of.reads])
+			steady := serve(t, cache, reads[of.reads:of.reads+10_000])
 			require.NoError(t, a.Close())
-			_, cache, _ = starting(t, s.Client(), budget, Spec{})
-			cold := serve(t, cache, reads[100_000:105_000])
-			b, cache, _ := starting(t, s.Client(), budget, Spec{})
+			next := reads[of.reads+10_000:]
+			_, cache, _ = starting(t, s.Client(), of.memory, Spec{})
+			cold := serve(t, cache, next)
+			b, cache, _ := starting(t, s.Client(), of.memory, Spec{})
 			require.NoError(t, b.Warm(bg))
 			assert.Zero(t, b.mem.Evictions())
 			is := cache.Counts()
 			assert.Zero(t, cache.Reads()+is.Loads+is.AbsentHits+is.Errors+int64(is.FromRedis.N), "it is no operation")
-			warm := serve(t, cache, reads[100_000:105_000])
+			warm := serve(t, cache, next)
 			t.Logf("hit rate of memory: %.1f %% before, %.1f %% warmed, %.1f %% not", 100*steady, 100*warm, 100*cold)
 			assert.Greater(t, steady, 0.8, "or there is nothing to keep")
 			assert.Greater(t, warm, steady-0.05)
