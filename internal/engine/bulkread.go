@@ -11,7 +11,7 @@ import (
 // readMany is read for many keys in one look at Redis. found is called with the values
 // that it has; the other keys are returned, with what was seen of them. Nobody joins
 // it.
-func (c *Cache) readMany(ctx context.Context, ones []one, began int64, found func(string, any) bool) (left []one) {
+func (c *Cache) readMany(ctx context.Context, ones []one, call Call, began int64, found func(string, any) bool) (left []one) {
 	e := c.eng
 	c.sampleMany(ones)
 	readAt := now()
@@ -49,7 +49,7 @@ func (c *Cache) readMany(ctx context.Context, ones []one, began int64, found fun
 	if failed {
 		c.counts.errors.Add(1)
 	}
-	w := weighing{c: c, replies: replies, gens: gens, unresolved: err != nil, began: began, readAt: readAt}
+	w := weighing{c: c, warm: call.warm, replies: replies, gens: gens, unresolved: err != nil, began: began, readAt: readAt}
 	sideBySide(len(ones), size/perHand, func(from, to int) { w.some(ctx, ones[from:to]) })
 	for i := range ones {
 		switch o := &ones[i]; {
@@ -66,6 +66,7 @@ func (c *Cache) readMany(ctx context.Context, ones []one, began int64, found fun
 // work, and takes longer than the round trip did.
 type weighing struct {
 	c             *Cache
+	warm          bool // it is no operation
 	replies       []remote.Reply
 	gens          resolved
 	unresolved    bool // the generations could not be read
@@ -80,7 +81,9 @@ func (w weighing) some(ctx context.Context, ones []one) {
 	for i := range ones {
 		o := &ones[i]
 		if o.err != nil {
-			c.tally(nil, o.key, o.err, now()-w.began, unexplained)
+			if !w.warm {
+				c.tally(nil, o.key, o.err, now()-w.began, unexplained)
+			}
 			continue
 		}
 		if out == nil {
@@ -102,7 +105,9 @@ func (w weighing) some(ctx context.Context, ones []one) {
 			continue
 		}
 		c.keepRead(out, o.hash, o.key, o.rkey)
-		c.tally(out, o.key, nil, now()-w.began, unexplained)
+		if !w.warm {
+			c.tally(out, o.key, nil, now()-w.began, unexplained)
+		}
 		o.answered, o.absent, o.value = true, out.absent, out.value
 	}
 }
