@@ -49,8 +49,8 @@ var borders = []struct {
 		func(_ *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) {
 			m.State, m.Opens, m.NextProbe, m.Fresh, m.Connected, m.Hearing = "open", 3, 1200*time.Millisecond, false, false, "connecting"
 		},
-		func(_ *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) { m.Opens = 3 },
-		"Redis at 10.0.0.1:6379 does not answer and is out of use, for the 3rd time. Memory and the loaders answer; it is asked again in 1.2 s.",
+		func(_ *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) { m.Opens = 1 },
+		"Redis at 10.0.0.1:6379 does not answer and is out of use. Memory and the loaders answer; it is asked again in 1.2 s. It has gone out of use 3 times in 60 s.",
 	},
 	{"redis-down",
 		func(_ *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) { m.State = "replaying" },
@@ -124,6 +124,20 @@ var borders = []struct {
 		func(_ *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) { m.PoolTimeouts = 100 },
 		func(_ *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) { m.PoolTimeouts = 99 },
 		"A connection to Redis was waited for in vain 100 times in 10,000 operations.",
+	},
+	{"unstable-redis",
+		func(_ *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) { m.Opens, m.Losses = 1, 2 },
+		func(_ *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) { m.Opens, m.Losses = 1, 1 },
+		"Redis at 10.0.0.1:6379 is unstable: in 60 s it went out of use 1 time, and what it tells of changes was lost 2 times.",
+	},
+	{"unstable-redis",
+		func(s *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) {
+			s.Span, m.Losses = 15*time.Minute, 3
+		},
+		func(s *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) {
+			s.Span, m.Losses = 16*time.Minute, 3
+		},
+		"in 15 min it went out of use 0 times, and what it tells of changes was lost 3 times.",
 	},
 	{"slow-redis",
 		func(_ *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) {

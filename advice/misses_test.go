@@ -153,20 +153,22 @@ func TestMemoryIsTooSmallIfWhatItHadNoRoomForIsAskedForAgain(t *testing.T) {
 	for name, open := range tiers {
 		t.Run(name, func(t *testing.T) {
 			page := string(make([]byte, 1<<10))
-			work := func(tiers *tiercache.Tiers) tiercache.Stats {
+			work := func(bytes int64) tiercache.Stats {
+				tiers := open(bytes)
 				cache := newCache(t, tiers, tiercache.Options[string]{})
 				return during(tiers, func() {
 					for range 6 {
 						for k := range 200 {
 							read(t, cache, fmt.Sprint("page:", k), page)
 						}
+						eventually(t, "what has no room is gone", func() bool { return tiers.Stats().MemoryBytes <= bytes })
 					}
 				})
 			}
-			s := work(open(small))
+			s := work(small)
 			says(t, s, "small-memory", `of 1,200 operations of cache "users" missed them in memory.`)
 			assert.NotContains(t, named(s), "mixed-misses")
-			assert.Equal(t, []string{"ok"}, named(work(open(large))))
+			assert.Equal(t, []string{"ok"}, named(work(large)))
 		})
 	}
 }

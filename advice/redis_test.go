@@ -60,17 +60,44 @@ func TestARedisThatIsDownAndWhatWaitsForItComeFirst(t *testing.T) {
 		work()
 	})
 	assert.Equal(t, []string{"redis-down", "queued"}, named(s)[:2])
-	says(t, s, "redis-down", "Redis at "+addr+" does not answer and is out of use, for the 1st time.")
+	says(t, s, "redis-down", "Redis at "+addr+" does not answer and is out of use. Memory and the loaders answer; it is asked again in ")
 	says(t, s, "queued", "1 invalidation waits for Redis")
 	none := tiers.Stats()
 	assert.Equal(t, []string{"redis-down", "queued", "few"}, named(none.Sub(none)), "known without any operation")
 
+	restarted(t, mini, tiers)
+	assert.Equal(t, []string{"ok"}, named(during(tiers, work)))
+}
+
+// restarted is over when tiers use it again.
+func restarted(t *testing.T, mini *miniredis.Miniredis, tiers *tiercache.Tiers) {
+	t.Helper()
 	require.NoError(t, mini.Restart())
 	eventually(t, "it is back", func() bool {
 		h := tiers.Health()
 		return h.Connected && h.Queued == 0 && h.Masters[0].Fresh
 	})
-	assert.Equal(t, []string{"ok"}, named(during(tiers, work)))
+}
+
+func TestARedisThatIsLostAgainAndAgainIsUnstable(t *testing.T) {
+	t.Parallel()
+	tiers, mini := cachetest.OpenWithRedis(t, func(c *tiercache.Config) { c.StalenessBound = 100 * time.Millisecond })
+	hears(t, tiers)
+	cache := newCache(t, tiers, tiercache.Options[int]{})
+	work := func(restarts int) func() {
+		return func() {
+			for range restarts {
+				mini.Close()
+				eventually(t, "it is missed", func() bool { h := tiers.Health(); return !h.Masters[0].Fresh })
+				restarted(t, mini, tiers)
+			}
+			for n := range 200 {
+				read(t, cache, fmt.Sprint("user:", n%10), n)
+			}
+		}
+	}
+	says(t, during(tiers, work(3)), "unstable-redis", "Redis at "+mini.Addr()+" is unstable: in ")
+	assert.Equal(t, []string{"ok"}, named(during(tiers, work(0))), "that was before")
 }
 
 func TestARedisThatTakesNoWritesIsToldOf(t *testing.T) {
@@ -173,10 +200,10 @@ func TestASlowRedisIsToldOf(t *testing.T) {
 	work()
 	slowly(mini, slowRead, "GETRANGE")
 	s := during(tiers, work)
-	t.Logf("%+v", s.Total)
 	says(t, s, "slow-redis", `Redis is slow: of 160 reads that it answered in cache "users", one in twenty took `)
 }
 
+// Reads share round trips and are never more than there are connections; scans are.
 func TestConnectionsThatAreWaitedForInVainAreToldOf(t *testing.T) {
 	t.Parallel()
 	mini := miniredis.RunT(t)
@@ -185,22 +212,26 @@ func TestConnectionsThatAreWaitedForInVainAreToldOf(t *testing.T) {
 	hears(t, tiers)
 	cache := newCache(t, tiers, tiercache.Options[int]{})
 	work := func() {
-		for n := range 100 {
+		for n := range 200 {
 			read(t, cache, fmt.Sprint("user:", n%5), n)
 		}
 	}
 	work()
-	slowly(mini, 40*time.Millisecond, "EVALSHA")
+	slowly(mini, 100*time.Millisecond, "SCAN")
 	s := during(tiers, func() {
 		var all sync.WaitGroup
-		for k := range 100 {
-			all.Go(func() { read(t, cache, fmt.Sprint("new:", k), k) })
+		for k := range 30 {
+			all.Go(func() {
+				_, err := tiers.Invalidate(bg, tiercache.Pattern(fmt.Sprint("inquiries:", k, "*")))
+				assert.NoError(t, err)
+			})
 		}
+		work()
 		all.Wait()
 	})
-	t.Logf("%+v %+v", s.Masters, s.Total)
 	says(t, s, "pool-timeouts", "A connection to Redis was waited for in vain ")
 	slowly(mini, 0)
+	eventually(t, "nothing waits", func() bool { return tiers.Health().Queued == 0 })
 	assert.NotContains(t, named(during(tiers, work)), "pool-timeouts", "that is over")
 }
 

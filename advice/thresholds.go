@@ -33,6 +33,10 @@ const (
 	// Half of the default of Config.ReadTimeout: reads are close to being given up.
 	slowRead = 25 * time.Millisecond
 
+	// One break is a restart, two a failover and back; more, and as often as this, are a habit.
+	leastBreaks = 3
+	breakEvery  = 5 * time.Minute
+
 	// A scan of a million keys takes about a second: with one pattern in a second, one
 	// is always under way.
 	patternsPerSecond = 1
