@@ -180,12 +180,19 @@ var borders = []struct {
 	},
 	{"small-memory",
 		func(s *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) {
-			c.Evictions, c.EvictedMisses, s.MemoryEvictions = 950, 50, 950
+			c.Evictions, c.EvictedMisses, c.RedisHits, s.MemoryEvictions = 100, 50, 950, 100
 		},
 		func(_ *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) {
-			c.Evictions, c.EvictedMisses = 949, 50
+			c.Evictions, c.EvictedMisses, c.RedisHits = 100, 50, 949
 		},
-		`Memory is too small: 950 entries had to go to make room, and up to 1,000 of 10,000 operations of cache "users" missed them in memory. It holds 500 KiB in 500 entries.`,
+		`Memory is too small: 100 entries had to go to make room, and 1,000 of 10,000 operations of cache "users" found nothing there and something in Redis, or loaded it again. Memory holds 500 KiB in 500 entries.`,
+	},
+	{"small-memory",
+		func(_ *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) { c.EvictedMisses = 1_000 },
+		func(_ *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) {
+			c.Evictions, c.RedisHits = 99, 5_000
+		},
+		"and 1,000 of 10,000 operations",
 	},
 	{"small-memory",
 		func(_ *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) {
@@ -195,7 +202,7 @@ var borders = []struct {
 		func(_ *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) {
 			c.Evictions, c.RedisHits, c.MemoryHits, c.EvictedMisses = 5_000, 0, 9_000, 0
 		},
-		"up to 2,001 of 10,000 operations",
+		"and 2,001 of 10,000 operations",
 	},
 	{"specific-keys",
 		func(_ *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) {

@@ -166,7 +166,7 @@ func TestMemoryIsTooSmallIfWhatItHadNoRoomForIsAskedForAgain(t *testing.T) {
 				})
 			}
 			s := work(small)
-			says(t, s, "small-memory", `of 1,200 operations of cache "users" missed them in memory.`)
+			says(t, s, "small-memory", ` of 1,200 operations of cache "users" found nothing there and something in Redis, or loaded it again.`)
 			assert.NotContains(t, named(s), "mixed-misses")
 			assert.Equal(t, []string{"ok"}, named(work(large)))
 		})

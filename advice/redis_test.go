@@ -173,7 +173,7 @@ func TestOperationsThatFailInRedisOrTheCodecAreToldOf(t *testing.T) {
 		cache := newCache(t, tiers, tiercache.Options[int]{Codec: codec})
 		return during(tiers, func() {
 			for n := range 200 {
-				_, _ = cache.GetOrLoad(bg, fmt.Sprint("user:", n%20), value(n))
+				_, _ = cache.GetOrLoad(bg, fmt.Sprint("user:", n%10), value(n))
 			}
 		})
 	}
