@@ -34,7 +34,7 @@ func Example() {
 	interval := tiers.Stats().Sub(earlier)
 
 	fmt.Println(advice.Status(interval.Total.HitRate()))
-	for _, a := range advice.Of(interval, nil) {
+	for _, a := range advice.Of(interval, tiers.HotKeys(1)) {
 		fmt.Println(a.Rule, a.Cache)
 		fmt.Println(a.Text)
 	}

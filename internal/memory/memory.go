@@ -100,6 +100,7 @@ type Cache[M any] struct {
 	settling sync.Mutex // held by whoever tells the policy something; guards the next five
 	reads    []*Reads
 	accounts []*Account
+	hot      sketch
 	policy   Policy[M]
 	fit      int64   // items that the policy was made for
 	make     Make[M] // constant
