@@ -69,6 +69,8 @@ type Latency struct {
 	Count         int64 // of what was timed
 	Mean          time.Duration
 	P50, P95, P99 time.Duration
+
+	counts *latency.Counts // nil: of nothing
 }
 
 // HitRate is Hits as a share of Operations, from 0 to 1; 0 if there are none.
@@ -170,7 +172,7 @@ func cacheStats(name string, n engine.Counts) CacheStats {
 }
 
 func latencyOf(c *latency.Counts) Latency {
-	return Latency{Count: c.N, Mean: c.Mean(), P50: c.Quantile(0.50), P95: c.Quantile(0.95), P99: c.Quantile(0.99)}
+	return Latency{Count: c.N, Mean: c.Mean(), P50: c.Quantile(0.50), P95: c.Quantile(0.95), P99: c.Quantile(0.99), counts: c}
 }
 
 // Health is what is known of the tiers without asking anybody.
