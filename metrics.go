@@ -70,7 +70,7 @@ type Latency struct {
 	Mean          time.Duration
 	P50, P95, P99 time.Duration
 
-	counts *latency.Counts // nil: of nothing
+	of *latency.Counts // what Sub needs; nil: nothing was timed
 }
 
 // HitRate is Hits as a share of Operations, from 0 to 1; 0 if there are none.
@@ -172,7 +172,7 @@ func cacheStats(name string, n engine.Counts) CacheStats {
 }
 
 func latencyOf(c *latency.Counts) Latency {
-	return Latency{Count: c.N, Mean: c.Mean(), P50: c.Quantile(0.50), P95: c.Quantile(0.95), P99: c.Quantile(0.99), counts: c}
+	return Latency{Count: c.N, Mean: c.Mean(), P50: c.Quantile(0.50), P95: c.Quantile(0.95), P99: c.Quantile(0.99), of: c}
 }
 
 // Health is what is known of the tiers without asking anybody.
