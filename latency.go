@@ -2,10 +2,10 @@ package tiercache
 
 import "time"
 
-// Sum of all durations.
+// Sum of all that was timed.
 func (l Latency) Sum() time.Duration {
 	if l.of == nil {
-		return 0
+		return l.Mean * time.Duration(l.Count)
 	}
 	return l.of.Sum
 }
