@@ -8,7 +8,7 @@ import (
 	"github.com/tiercache/tiercache"
 )
 
-// histogram has a bucket for each power of step from least to most nanoseconds.
+// histogram has a bucket for what took less than each bound.
 type histogram struct {
 	desc    *prometheus.Desc
 	bounds  []time.Duration
@@ -28,7 +28,7 @@ var histograms = []histogram{
 		powers(17, 35, 1), func(s *cache) tiercache.Latency { return s.LoadTime }},
 }
 
-// powers of two from least to most, every step'th.
+// powers of two nanoseconds, from least to most, every step'th.
 func powers(least, most, step int) (all []time.Duration) {
 	for p := least; p <= most; p += step {
 		all = append(all, 1<<p)
