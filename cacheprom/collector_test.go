@@ -65,6 +65,7 @@ func labelOf(m *dto.Metric, name string) string {
 	return ""
 }
 
+// open are Tiers that are closed with nothing left to do.
 func open(t *testing.T, cfg tiercache.Config) *tiercache.Tiers {
 	t.Helper()
 	tiers, err := tiercache.Open(cfg)
@@ -87,6 +88,7 @@ func TestHitsAndMissesAreTheOperationsOfEachCache(t *testing.T) {
 	server := redistest.Start(t)
 	rdb := server.Client()
 	tiers := open(t, tiercache.Config{Redis: rdb, Prefix: "shop:"})
+	require.Eventually(t, func() bool { return tiers.Stats().Masters[0].Fresh }, 20*time.Second, 5*time.Millisecond)
 	broken := errors.New("broken")
 	for _, name := range []string{"a", "b"} {
 		c := newCache(t, tiers, name)

@@ -41,7 +41,7 @@ func numbered(s any, at int, names map[string]float64) int {
 	v := reflect.ValueOf(s).Elem()
 	for i := range v.NumField() {
 		name := v.Type().Name() + "." + v.Type().Field(i).Name
-		if notShown[name] != "" {
+		if notShown[name] != "" || !v.Type().Field(i).IsExported() {
 			continue
 		}
 		at++
