@@ -81,6 +81,7 @@ var ofCaches = []instrument[cache]{
 	count("tiercache.loads", "{load}", "Runs of a loader.", func(s *cache) int64 { return s.Loads }),
 	count("tiercache.load_errors", "{load}", "Those loads that ended in an error other than not-found.", func(s *cache) int64 { return s.LoadErrors }),
 	count("tiercache.refreshes", "{load}", "Those loads that ran in the background, before expiry.", func(s *cache) int64 { return s.Refreshes }),
+	count("tiercache.warmed", "{load}", "Those loads that a Warmer asked for.", func(s *cache) int64 { return s.Warmed }),
 	count("tiercache.unmodified", "{load}", "Those loads that found the value unmodified.", func(s *cache) int64 { return s.Unmodified }),
 	count("tiercache.fills_refused", "{load}", "Loaded, and not stored: invalidated meanwhile.", func(s *cache) int64 { return s.FillsRefused }),
 	count("tiercache.too_large", "{load}", "Loaded, and not stored: value or key too long.", func(s *cache) int64 { return s.TooLarge }),

@@ -68,6 +68,7 @@ func labelOf(m *dto.Metric, name string) string {
 // open are Tiers that are closed with nothing left to do.
 func open(t *testing.T, cfg tiercache.Config) *tiercache.Tiers {
 	t.Helper()
+	cfg.ReadTimeout, cfg.WriteTimeout, cfg.StalenessBound = 10*time.Second, 10*time.Second, 10*time.Second // a slow machine is no outage
 	tiers, err := tiercache.Open(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, tiers.Close()) })

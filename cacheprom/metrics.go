@@ -75,6 +75,7 @@ var ofCaches = []metric[cache]{
 	count("loads_total", "Runs of a loader.", func(s *cache) int64 { return s.Loads }),
 	count("load_errors_total", "Those loads that ended in an error other than not-found.", func(s *cache) int64 { return s.LoadErrors }),
 	count("refreshes_total", "Those loads that ran in the background, before expiry.", func(s *cache) int64 { return s.Refreshes }),
+	count("warmed_total", "Those loads that a Warmer asked for.", func(s *cache) int64 { return s.Warmed }),
 	count("unmodified_total", "Those loads that found the value unmodified.", func(s *cache) int64 { return s.Unmodified }),
 	count("fills_refused_total", "Loaded, and not stored: invalidated meanwhile.", func(s *cache) int64 { return s.FillsRefused }),
 	count("too_large_total", "Loaded, and not stored: value or key too long.", func(s *cache) int64 { return s.TooLarge }),
