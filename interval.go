@@ -56,7 +56,7 @@ func (l Latency) sub(earlier Latency) Latency {
 		d := l.of.Since(earlier.of)
 		return latencyOf(&d)
 	}
-	sum := l.sum() - earlier.sum()
+	sum := l.Sum() - earlier.Sum()
 	l.of = nil
 	if l.Count -= earlier.Count; l.Count <= 0 {
 		return Latency{}

@@ -203,7 +203,7 @@ func (s *CacheStats) averageTime(memory time.Duration) time.Duration {
 	if s.Operations == 0 {
 		return 0
 	}
-	total := float64(memory)*float64(s.MemoryHits) + float64(s.RedisTime.sum()+s.WaitTime.sum())
+	total := float64(memory)*float64(s.MemoryHits) + float64(s.RedisTime.Sum()+s.WaitTime.Sum())
 	return time.Duration(total / float64(s.Operations))
 }
 
@@ -213,13 +213,6 @@ func latencyOf(c *latency.Counts) Latency {
 	}
 	own := *c
 	return Latency{Count: c.N, Mean: c.Mean(), P50: c.Quantile(0.50), P95: c.Quantile(0.95), P99: c.Quantile(0.99), of: &own}
-}
-
-func (l *Latency) sum() time.Duration {
-	if l.of == nil {
-		return l.Mean * time.Duration(l.Count)
-	}
-	return l.of.Sum
 }
 
 // Health is what is known of the tiers without asking anybody.

@@ -83,6 +83,14 @@ func (c *Counts) Since(earlier *Counts) (d Counts) {
 // Mean is 0 of none.
 func (c *Counts) Mean() time.Duration { return c.Sum / time.Duration(max(c.N, 1)) }
 
+// Below is how many were in buckets that end before d.
+func (c *Counts) Below(d time.Duration) (n int64) {
+	for _, m := range c.counts[:bucket(uint64(max(d, 0)))] {
+		n += m
+	}
+	return n
+}
+
 // Quantile is what a share of at least q, from 0 to 1, did not exceed, by nearest
 // rank: the upper end of the bucket that the rank is in. What took longer than 137
 // seconds reads as that. 0 of none.

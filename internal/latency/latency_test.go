@@ -96,3 +96,24 @@ func TestWhatCameInBetweenIsAsIfItWereAlone(t *testing.T) {
 	assert.Equal(t, alone.Counts(), later.Since(&earlier))
 	assert.Equal(t, Counts{}, earlier.Since(&later), "nothing is negative")
 }
+
+func TestBelowIsExactAtPowersOfTwo(t *testing.T) {
+	t.Parallel()
+	var h Histogram
+	all := []time.Duration{0, 1, 7, 63, 64, 65, 1023, 1024, 1 << 20, 1<<20 + 1, 1 << 36, 1 << 40}
+	for _, d := range all {
+		h.Add(d)
+	}
+	c := h.Counts()
+	for p := range 38 {
+		want := 0
+		for _, d := range all {
+			if d < 1<<p {
+				want++
+			}
+		}
+		assert.EqualValues(t, want, c.Below(1<<p), "2^%d", p)
+	}
+	assert.Zero(t, c.Below(-1))
+	assert.EqualValues(t, 6, c.Below(1023), "without the bucket that 1023 is in")
+}
