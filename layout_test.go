@@ -31,6 +31,7 @@ var layers = map[string][]string{
 	"internal/journal":   {"internal/glob"},
 	"internal/restconn":  {"internal/glob"},
 	"cachehttp":          {"", "advice"},
+	"advice":             {""},
 	"cachetest":          {"", "internal/redistest"},
 }
 
