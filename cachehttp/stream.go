@@ -74,9 +74,10 @@ func (b *hub) join() (box chan []byte, leave func()) {
 	}
 	box = make(chan []byte, 1)
 	b.boxes[box] = struct{}{}
-	if b.last != nil {
+	switch {
+	case b.last != nil:
 		box <- b.last
-	} else {
+	case len(b.boxes) == 1: // who comes next finds the event that this asks for, or has it published
 		select {
 		case b.first <- struct{}{}:
 		default:
