@@ -76,6 +76,10 @@ type Engine struct {
 	refreshes atomic.Int64 // those that run in the background
 	errands   chan errand
 
+	ghosts ghosts
+	recent recent
+	warmed warmed
+
 	memoryOnly atomic.Bool // a cache here is
 	kinds      invalidations
 	summary    summary
@@ -130,7 +134,11 @@ func Open(cfg Config) (*Engine, error) {
 	e.patterns.init()
 	e.summary.every = int64(cfg.SummaryEvery)
 
-	mem, err := memory.New(memory.Config[meta]{MaxBytes: cfg.MemoryBytes, Now: now})
+	e.ghosts = newGhosts(cfg.MemoryBytes)
+	mem, err := memory.New(memory.Config[meta]{
+		MaxBytes: cfg.MemoryBytes, Now: now,
+		Account: func(m *meta) *memory.Account { return m.owner.counts.stored }, Left: e.left,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +252,8 @@ func (e *Engine) register(c *Cache) error {
 		return fmt.Errorf("tiercache: Options.Name %q is taken by another cache of these Tiers", c.spec.Name)
 	}
 	e.names[c.spec.Name] = true
-	c.counts.hits = e.mem.NewReads() // memory keeps it: none for a cache that was refused
+	// Memory keeps these: none for a cache that was refused.
+	c.counts.hits, c.counts.stored = e.mem.NewReads(), e.mem.NewAccount()
 	if c.spec.MemoryOnly {
 		e.memoryOnly.Store(true)
 	}
