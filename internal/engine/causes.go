@@ -22,6 +22,9 @@ const (
 	evicted
 	unstored // or not believed
 	causes
+
+	// faded: memory's own time for it was over, and it stood in Redis. Never counted.
+	faded = causes
 )
 
 // ghosts is a table of what left memory, or was never stored, one place for each group
@@ -45,15 +48,17 @@ type ghosts struct {
 const (
 	causeBits = 3
 	timeBits  = 34
-	tick      = 23 // bits of nanoseconds
+	tickBits  = 23 // of nanoseconds, that a tick has
 
 	never = 1<<timeBits - 1
 
 	leastGhosts = 1 << 10
-	mostGhosts  = 1 << 20
-	// ghostEvery is how many bytes of the budget there is a ghost for: 0.4 % more memory
-	// remembers half as many keys again as there is room for, if an item takes a KiB.
-	ghostEvery = 2 << 10
+	mostGhosts  = 1 << 22
+	// ghostEvery is how many bytes of the budget there is a ghost for: 3 % more memory.
+	// If an item takes a KiB, four times as many keys are remembered as there is room
+	// for; with no more than that, those of twice as many that come and go would be
+	// forgotten, most of them, before they are asked for again.
+	ghostEvery = 256
 )
 
 func newGhosts(memoryBytes int64) ghosts {
@@ -82,19 +87,23 @@ func (g *ghosts) look(hash uint64) (why cause, until uint64) {
 // of is why a key that is nowhere is not there.
 func (g *ghosts) of(hash uint64, at int64) cause {
 	why, until := g.look(hash)
+	return g.by(why, until, at)
+}
+
+func (g *ghosts) by(why cause, until uint64, at int64) cause {
 	if until != never && g.tick(at) >= until {
 		return expired
 	}
 	return why
 }
 
-func (g *ghosts) tick(at int64) uint64 { return min(uint64(max(0, at-g.base))>>tick, never) }
+func (g *ghosts) tick(at int64) uint64 { return min(uint64(max(0, at-g.base))>>tickBits, never) }
 
 // removed is the note for a key that memory does not have, and that Redis may have had.
 // A second pass finds what the first has written.
 func (g *ghosts) removed(hash uint64) {
 	switch why, until := g.look(hash); why {
-	case evicted:
+	case evicted, faded:
 		g.note(hash, invalidated, until)
 	case cold, unstored:
 		g.note(hash, invalidated, never)
@@ -107,18 +116,19 @@ func (e *Engine) left(it *item, how memory.Leaving) {
 	e.ghosts.note(it.Hash, why, until)
 }
 
-// fate is why an item is gone that left memory so. If memory's own time for it was
-// over, it stands in Redis until its TTL ends: if it does not, somebody removed it.
+// fate is why an item is gone that left memory so.
 func (m *meta) fate(e *Engine, how memory.Leaving) (why cause, until uint64) {
 	switch {
 	case how == memory.NoRoom:
 		why = evicted
 	case how == memory.Swept && (!m.heard || m.owner.spec.MemoryOnly):
 		return expired, never
+	case how == memory.Swept:
+		why = faded
 	default:
 		why = invalidated
 	}
-	if m.expires-e.ghosts.base > never<<tick {
+	if m.expires-e.ghosts.base > never<<tickBits {
 		return why, never
 	}
 	return why, e.ghosts.tick(m.expires - min(int64(expiryMargin), (m.expires-m.created)/10))
@@ -131,6 +141,18 @@ const expiryMargin = 50 * time.Millisecond
 // because is why key misses. seen is what a read of Redis has found, nil: there was
 // none. forced: it was not to be answered from memory.
 func (c *Cache) because(hash uint64, key string, seen *outcome, forced bool) cause {
+	gone := seen != nil && (seen.verdict == nothing || seen.verdict == leased) // from Redis
+	why := c.lacks(hash, key, seen, forced, gone)
+	switch {
+	case why != faded:
+		return why
+	case gone: // before its TTL
+		return invalidated
+	}
+	return expired
+}
+
+func (c *Cache) lacks(hash uint64, key string, seen *outcome, forced, gone bool) cause {
 	e := c.eng
 	switch {
 	case len(key) > longestKey:
@@ -147,10 +169,8 @@ func (c *Cache) because(hash uint64, key string, seen *outcome, forced bool) cau
 	case m.owner != c:
 		return unstored
 	case at >= m.fresh:
-		if why, until := m.fate(e, memory.Swept); e.ghosts.tick(at) < until {
-			return why
-		}
-		return expired
+		why, until := m.fate(e, memory.Swept)
+		return e.ghosts.by(why, until, at)
 	case e.patterns.table.Load().voids(m.seq.Load(), key):
 		return invalidated
 	case m.ear != nil && !m.heard: // of an outage that is over
@@ -169,7 +189,7 @@ func (c *Cache) because(hash uint64, key string, seen *outcome, forced bool) cau
 			return expired // says the caller
 		}
 		return e.ghosts.of(hash, at)
-	case seen != nil && seen.verdict == nothing:
+	case gone:
 		return invalidated // while nobody told this node
 	}
 	return unstored // nobody vouches for it, and Redis does not say

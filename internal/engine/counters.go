@@ -14,13 +14,13 @@ const sampling = 64 // one memory hit in so many is timed; power of two
 type counters struct {
 	hits   *memory.Reads
 	stored *memory.Account
-	misses [causes]atomic.Int64
 
 	// How long it took, by what answered: memory, of which one hit in sampling is
 	// timed; Redis; or nothing before a load was waited for. And each run of a loader.
 	fromMemory, fromRedis, waited, loading latency.Histogram
 
 	redisHits    atomic.Int64
+	misses       [causes]atomic.Int64
 	absentHits   atomic.Int64 // those of all hits that answered "no such thing"
 	loads        atomic.Int64
 	loadErrors   atomic.Int64

@@ -76,10 +76,6 @@ type Engine struct {
 	refreshes atomic.Int64 // those that run in the background
 	errands   chan errand
 
-	ghosts ghosts
-	recent recent
-	warmed warmed
-
 	memoryOnly atomic.Bool // a cache here is
 	kinds      invalidations
 	summary    summary
@@ -105,6 +101,10 @@ type Engine struct {
 	wg       sync.WaitGroup
 	loaders  sync.WaitGroup // loaders that run, given up or not
 	running  atomic.Int64   // their number
+
+	ghosts ghosts
+	recent recent
+	warmed warmed
 }
 
 // Open returns at once, whatever state Redis is in.
