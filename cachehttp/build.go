@@ -1,7 +1,6 @@
 package cachehttp
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -58,7 +57,8 @@ func (f *facts) snapshot() Snapshot {
 	for _, c := range recently.Caches {
 		s.Caches = append(s.Caches, row(c))
 	}
-	s.Memory.Entries, s.Memory.Bytes, s.Memory.Evictions = f.all.MemoryEntries, f.all.MemoryBytes, f.all.MemoryEvictions
+	s.Memory.Entries, s.Memory.Bytes = f.all.MemoryEntries, f.all.MemoryBytes
+	s.Memory.Budget, s.Memory.Evictions = f.all.MemoryBudget, f.all.MemoryEvictions
 	s.Masters = masters(f.health.Masters)
 	s.Queued = f.health.Queued
 
@@ -72,20 +72,9 @@ func (f *facts) snapshot() Snapshot {
 		judged = total
 	}
 	s.Performance.Status = advice.Status(judged.HitRate())
-	s.Performance.Recommendation = sentence(judged, s.Recommendations)
+	s.Performance.Recommendation = s.Recommendations[0].Text // there is always some
 	s.Allowed = []string{}
 	return s
-}
-
-// sentence is the most pressing advice, or that there is none.
-func sentence(of tiercache.CacheStats, list []Recommendation) string {
-	switch {
-	case len(list) > 0:
-		return list[0].Text
-	case of.Operations < fewOperations:
-		return fmt.Sprintf("Only %d operations so far: too few to judge.", of.Operations)
-	}
-	return fmt.Sprintf("%.2f %% of %d operations were answered from the cache, %d of them from memory: nothing to do.", 100*of.HitRate(), of.Operations, of.MemoryHits)
 }
 
 func (f *facts) lists(s *Snapshot) {

@@ -78,15 +78,15 @@ func TestAfterARestartNothingOfBeforeCounts(t *testing.T) {
 	began := time.Now()
 	for i := range 1000 {
 		s := reading(began.Add(time.Duration(i) * time.Second))
-		s.Total.Hits, s.Total.Operations = int64(i), int64(i)
+		s.Total.MemoryHits = int64(i)
 		h.add(s)
 	}
 	at := began.Add(1000 * time.Second)
 	zero := reading(at)
-	zero.Total.Hits, zero.Total.Operations = 1000, 1000
+	zero.Total.MemoryHits = 1000
 	h.restart(zero)
 	now := reading(at.Add(5 * time.Second))
-	now.Total.Hits, now.Total.Operations = 1007, 1007
+	now.Total.MemoryHits = 1007
 	all, in := h.intervals(now)
 	assert.EqualValues(t, 7, all.Total.Hits)
 	for i := range in {
