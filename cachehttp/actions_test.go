@@ -1,10 +1,14 @@
 package cachehttp
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -178,6 +182,24 @@ func TestARequestThatMakesNoSenseChangesNothing(t *testing.T) {
 			assert.False(t, load(t, cache, "user:42"), "it is in memory still")
 		})
 	}
+}
+
+func TestABodyThatDoesNotArriveIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := serveInBubble(t, newHandler(t, newTiers(t), Config{Authorizer: byRole}))
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		p.conns <- theirs
+		began := time.Now()
+		_, err := io.WriteString(ours, "POST /clear HTTP/1.1\r\nHost: cache\r\nRole: admin\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{")
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(ours), nil)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, 400, resp.StatusCode)
+		assert.Equal(t, bodyTimeout, time.Since(began))
+	})
 }
 
 func TestAPageOfAnotherSiteCannotActForItsVisitor(t *testing.T) {

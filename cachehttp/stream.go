@@ -130,9 +130,8 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := http.NewResponseController(w)
-	// A deadline for reading, of a server that has one, would end the request.
-	if c.SetReadDeadline(time.Time{}) != nil || c.SetWriteDeadline(time.Now().Add(writeTimeout)) != nil {
-		fail(w, http.StatusInternalServerError, "a stream needs deadlines, and what is around the ResponseWriter has no Unwrap, see http.ResponseController")
+	if c.SetWriteDeadline(time.Now().Add(writeTimeout)) != nil {
+		fail(w, http.StatusInternalServerError, "a stream needs deadlines for writing, and what is around the ResponseWriter has no Unwrap, see http.ResponseController")
 		return
 	}
 	box, leave := h.hub.join()
