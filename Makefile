@@ -1,4 +1,4 @@
-.PHONY: help demo serve test test-race test-mini test-examples test-benchmarks test-modules consistency sensitivity outage soak ratio bench-peers bench-compare rest-client million model lint bench fuzz
+.PHONY: help demo serve test test-race test-mini test-examples test-benchmarks test-modules consistency sensitivity e2e outage soak ratio bench-peers bench-compare rest-client million model lint bench fuzz
 
 STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 FUZZTIME ?= 20s
@@ -36,6 +36,10 @@ test-modules: ## the modules that need what the library does not: s2, the compre
 	cd cacheotel && go vet ./... && go test -race -timeout 5m ./...
 	cd cacheprom/check && go vet ./... && go test -timeout 10m ./...
 
+e2e: ## the dashboard in a real browser, installed if it is not there; PICTURES=docs/img takes those of the documentation anew
+	command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+	cd cachehttp/e2e && go vet ./... && TIERCACHE_REQUIRE_CHROMIUM=1 TIERCACHE_REQUIRE_REDIS=1 TIERCACHE_PICTURES=$(if $(PICTURES),$(abspath $(PICTURES))) go test -count=1 -timeout 8m ./...
+
 outage: ## calls while Redis is killed, frozen, cut off…, beside two rivals: about 25 minutes, OUTAGEFLAGS=-ours about 6
 	cd benchmarks && go run ./outage $(if $(JSON),-json $(abspath $(JSON))) $(OUTAGEFLAGS)
 
@@ -70,6 +74,7 @@ lint: ## gofmt, vet, staticcheck
 	cd cacheprom && $(STATICCHECK) ./...
 	cd cacheotel && $(STATICCHECK) ./...
 	cd cacheprom/check && $(STATICCHECK) ./...
+	cd cachehttp/e2e && $(STATICCHECK) ./...
 
 bench: ## each figure beside its floor, in the same run
 	go test -run '^$$' -bench . -benchmem -count 5 .

@@ -54,6 +54,8 @@ func (s *service) busy() {
 	neighbour, err := tiercache.Open(tiercache.Config{Redis: s.redis.Client(), Prefix: "e2e:"})
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { assert.NoError(s.t, neighbour.Close()) })
+	s.while(func(ctx context.Context) { _ = s.config.Warmer.Trigger(ctx, job) })
+	s.while(func(ctx context.Context) { _ = s.config.Warmer.Trigger(ctx, longJob) })
 	for _, c := range []struct {
 		name, key string
 		ttl, load time.Duration
@@ -62,7 +64,7 @@ func (s *service) busy() {
 	}{
 		{"inquiries", "inquiry:%d", time.Minute, 22 * time.Millisecond, 4000, 4 * time.Millisecond},
 		{"analytics", "range:2026-%02d", 5 * time.Minute, 140 * time.Millisecond, 12, 9 * time.Millisecond},
-		{"sessions", "session:%d", 3 * time.Second, 3 * time.Millisecond, 60, 11 * time.Millisecond},
+		{"sessions", "session:%d", 300 * time.Millisecond, 3 * time.Millisecond, 60, 11 * time.Millisecond},
 	} {
 		for i, tiers := range []*tiercache.Tiers{s.tiers, neighbour} {
 			cache, err := tiercache.New(tiers, tiercache.Options[string]{Name: c.name, TTL: c.ttl})
@@ -75,10 +77,10 @@ func (s *service) busy() {
 						sleep(ctx, c.load)
 						return "value of " + key, nil
 					})
-					if rand.IntN(400) == 0 {
+					if i == 0 && rand.IntN(3000) == 0 {
 						_, _ = tiers.Invalidate(ctx, tiercache.Key(key))
 					}
-					if i == 1 && rand.IntN(4000) == 0 {
+					if i == 1 && rand.IntN(1500) == 0 {
 						_, _ = tiers.Invalidate(ctx, tiercache.Tag("team:7"))
 					}
 					sleep(ctx, c.pause)

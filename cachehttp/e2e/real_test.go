@@ -36,7 +36,7 @@ type service struct {
 	role   atomic.Value // string: "admin", "viewer", or "" for nobody
 }
 
-const job = "profiles"
+const job, longJob = "profiles", "all users"
 
 // startService serves the dashboard at "/api/cache/stats". The traffic reads what keys
 // gives.
@@ -55,7 +55,7 @@ func startService(t testing.TB, keys func() string) *service {
 			s.warmed.Add(1)
 			return "warm " + key, nil
 		}),
-		s.cache.WarmEach(tiercache.Job{Name: "all users", Every: time.Hour, Rate: 4}, manyUsers, func(_ context.Context, key string) (string, error) {
+		s.cache.WarmEach(tiercache.Job{Name: longJob, Every: time.Hour, Rate: 4}, manyUsers, func(_ context.Context, key string) (string, error) {
 			return "warm " + key, nil
 		}))
 	require.NoError(t, err)

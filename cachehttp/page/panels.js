@@ -124,6 +124,7 @@ const times = n => n === 0 ? 'never' : n === 1 ? 'once' : count(n) + '\u00a0time
 export function memory(s) {
   const {entries, bytes: used, budget, evictions} = s.memory;
   const share = budget > 0 ? 100 * used / budget : 0;
+  $('memory-meter').hidden = budget <= 0;
   $('memory-meter').firstElementChild.style.setProperty('--share', Math.min(100, share) + '%');
   matrix($('memory'), 'Memory tier', [''], [
     ['Used', bytes(used) + (budget > 0 ? ' of ' + bytes(budget) : '')],
