@@ -53,14 +53,14 @@ func (c *Cache) readMany(ctx context.Context, ones []one, began int64, found fun
 	for i := range ones {
 		o := &ones[i]
 		if o.err != nil {
-			c.tally(nil, o.key, o.err, took)
+			c.tally(nil, o.key, o.err, took, unexplained)
 			left = append(left, *o)
 			continue
 		}
 		if out == nil {
 			out = new(outcome)
 		}
-		*out = outcome{v: o.v, readAt: readAt, verdict: o.opened.verdict, failed: o.failed}
+		*out = outcome{v: o.v, readAt: readAt, verdict: o.opened.verdict, failed: o.failed, why: o.opened.why}
 		if o.at >= 0 && !o.failed {
 			out.reply = replies[o.at]
 		}
@@ -77,7 +77,7 @@ func (c *Cache) readMany(ctx context.Context, ones []one, began int64, found fun
 			continue
 		}
 		c.keepRead(out, o.hash, o.key, o.rkey)
-		c.tally(out, o.key, nil, took)
+		c.tally(out, o.key, nil, took, unexplained)
 		if !out.absent {
 			found(o.key, out.value)
 		}

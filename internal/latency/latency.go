@@ -69,8 +69,27 @@ func (c *Counts) Merge(o *Counts) {
 	c.Sum += o.Sum
 }
 
+// Since is what came after earlier, a snapshot of the same Histogram. Of another one it
+// means nothing, and is not negative.
+func (c *Counts) Since(earlier *Counts) (d Counts) {
+	for i, n := range c.counts {
+		d.counts[i] = max(0, n-earlier.counts[i])
+		d.N += d.counts[i]
+	}
+	d.Sum = max(0, c.Sum-earlier.Sum)
+	return d
+}
+
 // Mean is 0 of none.
 func (c *Counts) Mean() time.Duration { return c.Sum / time.Duration(max(c.N, 1)) }
+
+// Below is how many were in buckets that end before d.
+func (c *Counts) Below(d time.Duration) (n int64) {
+	for _, m := range c.counts[:bucket(uint64(max(d, 0)))] {
+		n += m
+	}
+	return n
+}
 
 // Quantile is what a share of at least q, from 0 to 1, did not exceed, by nearest
 // rank: the upper end of the bucket that the rank is in. What took longer than 137
