@@ -107,6 +107,7 @@ type Stats struct {
 
 	MemoryEntries   int64
 	MemoryBytes     int64 // with the overhead of each entry
+	MemoryBudget    int64 // Config.MemoryBytes
 	MemoryEvictions int64
 
 	WarmRuns     int64 // runs of a Warmer's jobs in this process that have ended
@@ -133,6 +134,7 @@ func (t *Tiers) Stats() Stats {
 	s.KeyInvalidations, s.TagInvalidations, s.PatternInvalidations, s.Clears, s.InvalidationErrors = t.eng.Invalidations()
 	all := t.eng.Memory()
 	s.MemoryEntries, s.MemoryBytes, s.MemoryEvictions = all.Items, all.Bytes, all.Evictions
+	s.MemoryBudget = t.budget
 	s.WarmRuns, s.WarmLoads, s.WarmFailures = t.eng.Warming()
 	return s
 }

@@ -85,6 +85,7 @@ const (
 type Tiers struct {
 	eng    *engine.Engine
 	opened time.Time
+	budget int64 // Config.MemoryBytes
 }
 
 // Open returns at once, also if Redis is down: it is used as soon as it answers.
@@ -111,7 +112,7 @@ func Open(cfg Config) (*Tiers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tiercache: Config.Redis: %w", err)
 	}
-	return &Tiers{eng: eng, opened: opened}, nil
+	return &Tiers{eng: eng, opened: opened, budget: cfg.MemoryBytes}, nil
 }
 
 // Close ends loads that run (their callers get ErrClosed), sends what the

@@ -97,8 +97,9 @@ type Cache[M any] struct {
 	overhead int64 // of one item, beside key and Size
 
 	stripes  [stripes]stripe[M]
-	settling sync.Mutex // held by whoever tells the policy something; guards the next five
+	settling sync.Mutex // held by whoever tells the policy something; guards the next six
 	reads    []*Reads
+	hot      sketch
 	accounts []*Account
 	policy   Policy[M]
 	fit      int64   // items that the policy was made for
