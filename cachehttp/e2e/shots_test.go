@@ -21,9 +21,13 @@ func TestStatesAsPictures(t *testing.T) {
 	for name, state := range states {
 		d := startDouble(t, state)
 		for suffix, v := range map[string]view{"light": desk, "dark": {width: 1280, height: 900, dark: true}, "phone": phone} {
-			p := openTab(t, d.url(), v)
-			p.live()
-			p.shot(filepath.Join(dir, name+"-"+suffix+".png"))
+			t.Run(name+"-"+suffix, func(t *testing.T) {
+				t.Parallel()
+				p := openTab(t, d.url(), v)
+				p.live()
+				p.await(`Date.now() - performance.timeOrigin > 8000`)
+				p.shot(filepath.Join(dir, name+"-"+suffix+".png"))
+			})
 		}
 	}
 }

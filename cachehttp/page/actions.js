@@ -68,7 +68,8 @@ export class Actions {
     try {
       const answer = await fetch(new URL(path, this.base), {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body)});
       const text = await answer.text();
-      if (answer.ok) this.#tell('done', what + ': ' + outcome(text));
+      if (answer.status === 202) this.#tell('done', what + ': started.');
+      else if (answer.ok) this.#tell('done', what + ': ' + outcome(text));
       else this.#tell('failed', what + ' was refused: ' + (outcome(text) || answer.status));
     } catch (error) {
       this.#tell('failed', what + ' may not have happened: no answer (' + error.message + ').');
@@ -84,8 +85,8 @@ export class Actions {
 // outcome of an action in words: the server's, as JSON or as plain text.
 function outcome(text) {
   try {
-    const {error, message, keys, queued} = JSON.parse(text);
-    if (error ?? message) return name(error ?? message, 300);
+    const {error, keys, queued} = JSON.parse(text);
+    if (error) return name(error, 300) + '.';
     if (queued) return 'done here; the rest waits for Redis.';
     return keys > 0 ? 'done, ' + keys.toLocaleString('en') + (keys === 1 ? ' key' : ' keys') + ' removed from Redis.' : 'done.';
   } catch {

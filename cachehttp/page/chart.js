@@ -68,7 +68,7 @@ export class Chart {
       scales: {x: {time: true, auto: false}, y: {auto: false}},
       series: [{}, area('load'), area('redis'), area('memory')],
       axes: [
-        {...axis, space: 80, values: (_, splits, __, ___, step) => splits.map(t => step < 60 ? clock(new Date(t * 1e3)) : clock(new Date(t * 1e3)).slice(0, 5))},
+        {...axis, space: 80, size: 28, values: (_, splits, __, ___, step) => splits.map(t => step < 60 ? clock(new Date(t * 1e3)) : clock(new Date(t * 1e3)).slice(0, 5))},
         {...axis, size: 48, values: (_, splits) => splits.map(v => perSecond(v))},
       ],
       hooks: {setCursor: [plot => {

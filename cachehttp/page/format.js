@@ -17,6 +17,7 @@ export function perSecond(n) {
 
 // percent rounds down: 99.96 is not yet 100.
 export function percent(p) {
+  if (p >= 1000) return count(p) + THIN + '%';
   if (p > 0 && p < 0.1) return '<' + THIN + '0.1' + THIN + '%';
   return (Math.floor(p * 10 + 1e-6) / 10).toFixed(1) + THIN + '%';
 }
@@ -25,16 +26,15 @@ const digits3 = x => x < 10 ? x.toFixed(2) : x < 100 ? x.toFixed(1) : x.toFixed(
 
 // duration of milliseconds, 0 included.
 export function duration(ms) {
+  if (ms === 0) return '0' + NBSP + 's';
   if (ms < 0.001) return Math.round(ms * 1e6) + NBSP + 'ns';
   if (ms < 1) return digits3(ms * 1e3) + NBSP + 'µs';
   if (ms < 1e3) return digits3(ms) + NBSP + 'ms';
   const s = ms / 1e3;
   if (s < 60) return digits3(s) + NBSP + 's';
-  const pair = (big, unit, small, rest) => whole.format(big) + NBSP + unit + (small ? NBSP + small + NBSP + rest : '');
-  const min = Math.floor(s / 60), h = Math.floor(min / 60), d = Math.floor(h / 24);
-  if (h < 1) return pair(min, 'min', Math.floor(s % 60), 's');
-  if (d < 1) return pair(h, 'h', min % 60, 'min');
-  return d < 1000 ? pair(d, 'd', h % 24, 'h') : pair(Math.floor(d / 365), 'years');
+  if (s < 3600) return (s / 60).toFixed(1) + NBSP + 'min';
+  if (s < 172800) return (s / 3600).toFixed(1) + NBSP + 'h';
+  return s < 1e8 ? (s / 86400).toFixed(1) + NBSP + 'd' : count(s / 31557600) + NBSP + 'years';
 }
 
 // measured is duration of what is never 0 if it was measured.
@@ -61,7 +61,13 @@ export function ago(t, now) {
 export function until(t, now) {
   const ms = Date.parse(t) - now;
   if (ms < 1e3) return 'now';
-  return 'in' + NBSP + (ms < 6e4 ? Math.round(ms / 1e3) + NBSP + 's' : duration(Math.round(ms / 6e4) * 6e4));
+  return 'in' + NBSP + roughly(ms);
+}
+
+// roughly is a time that is not known to a fraction.
+export function roughly(ms) {
+  if (ms < 59.5e3) return Math.max(1, Math.round(ms / 1e3)) + NBSP + 's';
+  return ms < 59.5 * 6e4 ? Math.round(ms / 6e4) + NBSP + 'min' : duration(ms);
 }
 
 export const clock = date => date.toLocaleTimeString('en-GB');

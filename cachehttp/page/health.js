@@ -1,6 +1,6 @@
 // The verdict: one word, one level, and why.
 
-import {count, percent} from './format.js';
+import {count, name, percent, roughly} from './format.js';
 
 // judge gives {level, word, why} of a snapshot. level is good, fair, poor, down or none.
 export function judge(s) {
@@ -18,26 +18,27 @@ export function judge(s) {
     return {level: 'fair', word: 'Connecting', why: 'Redis has not answered yet. Memory and the source answer meanwhile.' + waiting};
   }
 
-  const traffic = traffics(s);
   const redis = s.redis.mode === 'memory' ? 'There is no Redis: memory only.' : masters.length > 1 ? 'All ' + masters.length + ' Redis masters are connected.' : 'Redis is connected.';
-  const verdict = {level: 'none', word: 'No traffic', why: 'Nobody has read for a while. ' + redis};
-  if (traffic) {
-    const [window, phrase] = traffic;
-    verdict.level = ['good', 'fair', 'poor'].includes(s.performance.status) ? s.performance.status : 'none';
-    verdict.word = {good: 'Good', fair: 'Fair', poor: 'Poor', none: s.performance.status}[verdict.level];
-    verdict.why = percent(window.hitRate) + ' of all reads ' + phrase + ' were answered without the source. ' + redis;
-  }
+  const verdict = traffic(s);
+  verdict.why += ' ' + redis;
   if (masters.some(m => m.state === 'read-only')) return worse(verdict, 'Redis takes no writes: it is out of memory, or over a quota.');
   if (s.redis.mode !== 'memory' && masters.some(m => !m.fresh)) return worse(verdict, 'What others change is not heard at the moment, so Redis is read where memory would answer.');
   return verdict;
 }
 
-// traffics finds the shortest window that saw reads, from a minute on.
-function traffics(s) {
-  const phrases = {'1m': 'in the last minute', '15m': 'in the last 15 minutes', now: 'just now'};
-  const windows = ['1m', '15m', 'now'].map(name => (s.windows ?? []).find(w => w.name === name));
-  const found = windows.find(w => w && reads(w) > 0);
-  return found && [found, phrases[found.name]];
+// The server judges the last quarter of an hour, from so many reads on.
+const FEW = 100;
+const QUARTER = '15m';
+const WORDS = {good: 'Good', fair: 'Fair', poor: 'Poor'};
+
+function traffic(s) {
+  const {operations, hitRate} = s.cache, {status} = s.performance;
+  if (operations === 0) return {level: 'none', word: 'No traffic', why: 'Nothing was read yet.'};
+  if (operations < FEW) return {level: 'none', word: 'Starting', why: 'Only ' + count(operations) + (operations === 1 ? ' read' : ' reads') + ' so far: too few to judge.'};
+  const quarter = (s.windows ?? []).find(w => w.name === QUARTER);
+  const recent = quarter && reads(quarter) * quarter.seconds >= FEW;
+  const why = percent(recent ? quarter.hitRate : hitRate) + ' of reads ' + (recent ? 'in the last ' + roughly(Math.max(1, quarter.seconds) * 1e3) : 'since start') + ' were answered without the source.';
+  return {level: status in WORDS ? status : 'none', word: WORDS[status] ?? name(status, 40), why};
 }
 
 export const reads = w => w.perSecond.memory + w.perSecond.redis + w.perSecond.load;

@@ -48,23 +48,25 @@ function snapshot(s) {
   render();
 }
 
-function state(kind, seconds) {
+function state(kind) {
   const since = last ? ', figures of ' + clock(new Date(last.at)) : '';
   put($('link-text'), {
     live: 'live',
     polled: 'no stream, read every few seconds',
     lost: 'connection lost, retrying' + since,
+    refused: 'you may not read this any more' + since,
   }[kind]);
   if (kind === link) return;
-  if (kind === 'lost') {
+  const stale = kind === 'lost' || kind === 'refused';
+  if (stale) {
     chart.gap();
-    announce('Connection lost, retrying.');
-  } else if (link === 'lost') {
+    announce(kind === 'lost' ? 'Connection lost, retrying.' : 'You may not read this any more.');
+  } else if (document.body.classList.contains('stale')) {
     announce('Connected again. Status: ' + word + '.');
   }
   link = kind;
   $('link').dataset.state = kind;
-  document.body.classList.toggle('stale', kind === 'lost');
+  document.body.classList.toggle('stale', stale);
 }
 
 document.addEventListener('visibilitychange', render);

@@ -1,7 +1,7 @@
 // The panels of figures.
 
-import {$, Table, el, matrix, put} from './table.js';
-import {NONE, ago, bytes, count, duration, isSet, measured, name, percent, until} from './format.js';
+import {$, Table, el, keyed, matrix, put} from './table.js';
+import {NONE, ago, bytes, count, duration, isSet, measured, name, percent, roughly, until} from './format.js';
 import {reads} from './health.js';
 
 const NAMES = {now: 'Now', '1m': '1 min', '15m': '15 min'};
@@ -25,9 +25,9 @@ export function facts(s) {
   const minute = window(s, '1m'), quarter = window(s, '15m'), now = window(s, 'now');
   put($('fact-rate'), minute && reads(minute) > 0 ? percent(minute.hitRate) : NONE);
   put($('fact-reads'), now ? count(reads(now)) : NONE);
-  put($('fact-ping'), s.redis.mode === 'memory' ? 'no Redis' : s.redis.connected ? measured(s.redis.pingMs) : 'does not');
+  put($('fact-ping'), s.redis.mode === 'memory' ? 'no Redis' : s.redis.connected ? measured(s.redis.pingMs) : 'no answer');
   put($('fact-saved'), quarter ? duration(quarter.timeSaved) : NONE);
-  put($('mode'), {memory: 'memory only', single: 'memory and one Redis', sentinel: 'memory and Redis, by Sentinel', cluster: 'memory and a Redis Cluster'}[s.redis.mode] ?? s.redis.mode);
+  put($('mode'), name({memory: 'memory only', single: 'memory and one Redis', sentinel: 'memory and Redis, by Sentinel', cluster: 'memory and a Redis Cluster'}[s.redis.mode] ?? s.redis.mode, 40));
 }
 
 export function advice(s) {
@@ -59,7 +59,14 @@ export function rates(s) {
     ['Memory', ...figure(w => w.memoryRate)],
     ['Redis', ...figure(w => w.redisRate)],
   ]);
+  keyed($('splits'), shown, w => w.name, split, (node, w) => {
+    node.hidden = reads(w) === 0;
+    node.lastChild.style.setProperty('--memory-share', w.memoryRate + '%');
+    node.lastChild.style.setProperty('--hit-share', w.hitRate + '%');
+  });
 }
+
+const split = w => el('div', {}, el('span', {}, NAMES[w.name]), el('span', {class: 'split'}));
 
 export function latencies(s) {
   const w = window(s, '1m');
@@ -75,7 +82,7 @@ export function saved(s) {
   matrix($('saved'), 'Loads and source time saved', ['1 min', '15 min', 'Since start'], [
     line('Loads run', x => count(x.loads)),
     line('Loads saved', x => count(x.loadsSaved)),
-    line('Source time saved', x => duration(x.timeSaved)),
+    line('Time saved', x => duration(x.timeSaved)),
   ]);
 }
 
@@ -95,7 +102,7 @@ export function redis(s) {
   const line = (label, pick) => [label, ...masters.map(pick)];
   matrix($('redis'), 'State of each Redis master', heads, masters.length === 0 ? [['Redis', s.redis.mode === 'memory' ? 'none is used' : 'not known yet']] : [
     line('Connection', m => m.connected ? 'connected' : 'lost'),
-    line('Circuit', m => ({closed: 'closed, in use', open: 'open, out of use', 'read-only': 'in use, read only', replaying: 'replaying'})[m.state] ?? m.state),
+    line('Circuit', m => ({closed: 'closed, in use', open: 'open, out of use', 'read-only': 'in use, read only', replaying: 'replaying'})[m.state] ?? name(m.state, 40)),
     line('Answers in', m => measured(m.pingMs)),
     line('Tried again in', m => measured(m.nextProbeMs)),
     line('Went out of use', m => times(m.opens)),
@@ -104,7 +111,7 @@ export function redis(s) {
   ]);
   put($('queued'), masters.length === 0 ? '' : s.queued > 0 ? count(s.queued) + ' invalidations wait for Redis.' : 'No invalidation waits for Redis.');
   matrix($('hearing'), 'How changes by others are heard', heads, masters.length === 0 ? [['Hearing', 'not needed']] : [
-    line('Hears by', m => ({tracking: 'tracking', pubsub: 'Pub/Sub', none: 'nothing', connecting: 'connecting'})[m.hearing] ?? m.hearing),
+    line('Hears by', m => ({tracking: 'tracking', pubsub: 'Pub/Sub', none: 'nothing', connecting: 'connecting'})[m.hearing] ?? name(m.hearing, 40)),
     line('Memory is', m => m.fresh ? 'trusted' : 'not trusted'),
     line('Last vouched for', m => m.lagMs > 0 ? duration(m.lagMs) + ' ago' : NONE),
     line('Hearing lost', m => times(m.losses)),
@@ -126,6 +133,7 @@ export function memory(s) {
   ]);
 }
 
+const group = (title, ...columns) => columns.map(column => ({...column, group: title}));
 const number = (title, pick, text = count) => ({title, num: true, sort: pick, text: row => text(pick(row))});
 
 export class Lists {
@@ -134,33 +142,36 @@ export class Lists {
       {title: 'Cache', head: true, sort: row => row.name, fill: (cell, row) => once(cell, row.name, mono(name(row.name)))},
       number('Reads', row => row.operations),
       {title: 'Hit rate', num: true, sort: row => row.operations > 0 ? row.hitRate : -1, fill: (cell, row) => bar(cell, row.hitRate, row.operations > 0 ? percent(row.hitRate) : NONE)},
-      number('Memory hits', row => row.memoryHits),
-      number('Redis hits', row => row.redisHits),
-      number('Stale', row => row.staleHits),
-      number('Absent', row => row.absentHits),
-      number('Loads', row => row.loads),
-      number('Failed', row => row.loadErrors),
-      number('Load p95', row => row.loadTime.p95, measured),
-      number('Time saved', row => row.timeSaved, duration),
-      number('Cold', row => row.misses.cold),
-      number('Expired', row => row.misses.expired),
-      number('Invalidated', row => row.misses.invalidated),
-      number('Evicted', row => row.misses.evicted),
-      number('Not stored', row => row.misses.refused),
-      number('Entries', row => row.entries),
-      number('Bytes', row => row.bytes, bytes),
-      number('Evictions', row => row.evictions),
+      ...group('Hits',
+        number('Memory', row => row.memoryHits),
+        number('Redis', row => row.redisHits),
+        number('Stale', row => row.staleHits),
+        number('Absent', row => row.absentHits)),
+      ...group('Misses',
+        number('Cold', row => row.misses.cold),
+        number('Expired', row => row.misses.expired),
+        number('Invalidated', row => row.misses.invalidated),
+        number('Evicted', row => row.misses.evicted),
+        number('Not stored', row => row.misses.refused)),
+      ...group('Loads',
+        number('Run', row => row.loads),
+        number('Failed', row => row.loadErrors),
+        number('p95', row => row.loadTime.p95, measured),
+        number('Time saved', row => row.timeSaved, duration)),
+      ...group('Memory',
+        number('Entries', row => row.entries),
+        number('Size', row => row.bytes, bytes)),
     ], {key: row => row.name, empty: 'There are no caches yet.', sort: 1});
 
     this.hot = new Table($('hot'), 'Hottest keys', [
       {title: 'Key', head: true, class: 'key', fill: (cell, row) => once(cell, row.key, mono(name(row.key)))},
-      {title: 'Cache', fill: (cell, row) => once(cell, row.cache, mono(name(row.cache)))},
+      {title: 'Cache', class: 'key', fill: (cell, row) => once(cell, row.cache, mono(name(row.cache)))},
       {title: 'Share of reads', num: true, fill: (cell, row) => bar(cell, row.share, percent(row.share))},
     ], {key: (row, i) => i, empty: 'No key stands out.'});
 
     this.recent = new Table($('recent'), 'Recent invalidations', [
       {title: 'When', text: row => ago(row.at, this.now)},
-      {title: 'What', text: row => (row.expire ? 'expire ' : '') + row.kind},
+      {title: 'What', text: row => (row.expire ? 'expire ' : '') + name(row.kind, 20)},
       {title: 'Target', head: true, class: 'key', fill: (cell, row) => {
         const more = row.count > 1 ? ' and ' + count(row.count - 1) + ' more' : '';
         once(cell, row.target + more, mono(name(row.target)), more);
@@ -171,7 +182,7 @@ export class Lists {
     ], {key: (row, i) => i, empty: 'Nothing was invalidated lately.'});
 
     this.jobs = new Table($('jobs'), 'Warm jobs', [
-      {title: 'Job', head: true, fill: (cell, row) => once(cell, row.name, mono(name(row.name)))},
+      {title: 'Job', head: true, class: 'key', fill: (cell, row) => once(cell, row.name, mono(name(row.name)))},
       {title: 'State', text: row => row.running ? 'running' : row.idle ? 'rests: nobody reads' : 'waits'},
       {title: 'Progress', class: 'progress', fill: progress},
       {title: 'Next run', text: row => row.running || !isSet(row.next) ? NONE : until(row.next, this.now)},
@@ -213,6 +224,6 @@ function progress(cell, row) {
   }
   const parts = [count(past) + ' of ' + count(row.total)];
   if (row.failed > 0) parts.push(count(row.failed) + ' failed');
-  if (row.running && row.etaMs > 0) parts.push(duration(Math.ceil(row.etaMs / 1e3) * 1e3) + ' left');
+  if (row.running && row.etaMs > 0) parts.push(roughly(row.etaMs) + ' left');
   put(text, row.total > 0 ? parts.join(', ') : row.running ? 'asking for the keys' : 'has not run');
 }

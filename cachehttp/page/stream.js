@@ -3,9 +3,9 @@
 const SILENCE = 5000; // an event is due each second
 const LONGEST = 15000;
 
-// follow calls snapshot(s) with each snapshot, and state(kind, seconds) when the link
+// follow calls snapshot(s) with each snapshot, and state(kind) when the link
 // changes: "live", "polled" (figures come, the stream does not: too many read it), or
-// "lost" with the seconds until the next try.
+// "lost", or "refused" to who may not read any more.
 export function follow(base, snapshot, state) {
   let source, watchdog, wait = 1000;
 
@@ -31,20 +31,21 @@ export function follow(base, snapshot, state) {
   async function lost() {
     clearTimeout(watchdog);
     source.close();
-    const polled = await poll();
-    state(polled ? 'polled' : 'lost', wait / 1000);
+    const kind = await poll();
+    state(kind);
     setTimeout(connect, wait * (0.8 + 0.4 * Math.random()));
-    wait = Math.min(wait * 2, polled ? 4000 : LONGEST);
+    wait = Math.min(wait * 2, kind === 'polled' ? 4000 : LONGEST);
   }
 
   async function poll() {
     try {
       const answer = await fetch(base, {headers: {Accept: 'application/json'}, cache: 'no-store', signal: AbortSignal.timeout(SILENCE)});
-      if (!answer.ok) return false;
+      if (answer.status === 401 || answer.status === 403) return 'refused';
+      if (!answer.ok) return 'lost';
       snapshot(await answer.json());
-      return true;
+      return 'polled';
     } catch {
-      return false;
+      return 'lost';
     }
   }
 

@@ -40,19 +40,32 @@ export function keyed(parent, items, key, make, update) {
 
 // Table shows one row for each item. A column has a title, and text(item) or
 // fill(cell, item); head makes its cells headers of their rows, num aligns figures,
-// sort(item) makes it sortable.
+// sort(item) makes it sortable. Columns of one group follow one another.
 export class Table {
   constructor(table, caption, columns, {key, empty, sort = null, descending = true}) {
     Object.assign(this, {columns, key, empty, sort, descending, items: []});
     this.heads = columns.map((c, i) => this.#head(c, i));
     this.body = el('tbody');
-    table.append(el('caption', {class: 'hidden'}, caption), el('thead', {}, el('tr', {}, ...this.heads)), this.body);
+    const head = el('thead', {}, el('tr', {}, ...this.heads));
+    if (columns.some(c => c.group)) head.prepend(this.#groups());
+    table.append(el('caption', {class: 'hidden'}, caption), head, this.body);
     this.#mark();
+  }
+
+  #groups() {
+    const row = el('tr', {class: 'groups'});
+    for (const {group} of this.columns) {
+      const last = row.lastElementChild;
+      if (group && last?.textContent === group) last.colSpan++;
+      else row.append(group ? el('th', {scope: 'colgroup'}, group) : el('td'));
+    }
+    return row;
   }
 
   #head(column, i) {
     const th = el('th', {scope: 'col'});
     if (column.num) th.classList.add('num');
+    if (column.group && column.group !== this.columns[i - 1].group) th.classList.add('first');
     if (!column.sort) {
       if (column.title) th.append(column.title);
       else th.append(el('span', {class: 'hidden'}, column.label));
@@ -101,9 +114,10 @@ export class Table {
   }
 
   #row() {
-    return el('tr', {}, ...this.columns.map(c => {
+    return el('tr', {}, ...this.columns.map((c, i) => {
       const cell = c.head ? el('th', {scope: 'row'}) : el('td');
       if (c.num) cell.classList.add('num');
+      if (c.group && c.group !== this.columns[i - 1].group) cell.classList.add('first');
       if (c.class) cell.classList.add(c.class);
       return cell;
     }));
