@@ -14,6 +14,7 @@ func (s CacheStats) Sub(earlier CacheStats) CacheStats {
 	less(&d.Loads, earlier.Loads)
 	less(&d.LoadErrors, earlier.LoadErrors)
 	less(&d.Refreshes, earlier.Refreshes)
+	less(&d.Warmed, earlier.Warmed)
 	less(&d.Unmodified, earlier.Unmodified)
 	less(&d.Coalesced, earlier.Coalesced)
 	less(&d.ColdMisses, earlier.ColdMisses)

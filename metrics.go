@@ -1,6 +1,7 @@
 package tiercache
 
 import (
+	"math"
 	"time"
 
 	"github.com/tiercache/tiercache/internal/engine"
@@ -29,17 +30,23 @@ type CacheStats struct {
 	Loads      int64 // runs of a loader
 	LoadErrors int64 // those that ended in an error other than not-found
 	Refreshes  int64 // those of Loads that ran in the background, before expiry
+	Warmed     int64 // those of Loads that a Warmer's jobs asked for
 	Unmodified int64 // those of Loads that ended in ErrNotModified
 	Coalesced  int64 // operations that joined another's read or load
 
-	// Why operations missed, as far as a bounded memory of what went away can tell:
+	// Why operations missed: by what stands in Redis and is no answer, else by what
+	// memory has, else by a bounded memory of what this process had, or could not store.
 	//
 	//	Misses = ColdMisses + ExpiredMisses + InvalidatedMisses + EvictedMisses + RefusedMisses
+	//
+	// It holds at any time. What only Redis had, and has not any more, is cold, and so
+	// is what it has while it cannot be reached. That Redis evicts a key is heard as a
+	// deletion of it: invalidated.
 	ColdMisses        int64 // nothing is known of the key: first asked for, or too long ago
-	ExpiredMisses     int64 // past its TTL
-	InvalidatedMisses int64 // by key, tag, pattern or Clear, here or elsewhere
-	EvictedMisses     int64 // memory had no room for it, and Redis had none
-	RefusedMisses     int64 // the last answer was not stored or is not believed: see FillsRefused, TooLarge, Rejected, LoadErrors
+	ExpiredMisses     int64 // past its TTL by now, whatever took it away before; or made so by Expire or Refresh
+	InvalidatedMisses int64 // by key, tag, pattern, Clear or Mutate, here or elsewhere; or hearing was lost
+	EvictedMisses     int64 // memory had no room for it, and Redis has it not
+	RefusedMisses     int64 // the last answer was not stored, or is not believed: see FillsRefused, TooLarge, Rejected, LoadErrors
 
 	FillsRefused int64 // loaded, and not stored: invalidated meanwhile
 	Rejected     int64 // found in Redis and not believed: foreign, damaged, undecodable
@@ -62,6 +69,8 @@ type CacheStats struct {
 	Bytes   int64 // with the overhead of each entry
 
 	Evictions int64 // entries that had to go to make room for others
+
+	usualLoad time.Duration // mean of LoadTime since the cache was made
 }
 
 // Latency tells how long things took. Quantiles are at most an eighth too large.
@@ -83,12 +92,22 @@ func (s CacheStats) HitRate() float64 {
 
 // LoadsSaved is how many runs of a loader the cache has spared its callers: one for
 // each operation that none was run for.
-func (s CacheStats) LoadsSaved() int64 { return max(0, s.Operations-s.Loads+s.Refreshes) }
+func (s CacheStats) LoadsSaved() int64 {
+	return max(0, s.Operations-s.Loads+s.Refreshes+s.Warmed)
+}
 
 // TimeSaved is how long the source would have worked on LoadsSaved, each as long as the
-// mean of LoadTime; 0 before the first load.
+// mean of LoadTime, or if there is none of an interval, as that since the cache was
+// made; 0 before the first load, and at most 292 years.
 func (s CacheStats) TimeSaved() time.Duration {
-	return time.Duration(s.LoadsSaved()) * s.LoadTime.Mean
+	load := s.LoadTime.Mean
+	if s.LoadTime.Count == 0 {
+		load = s.usualLoad
+	}
+	if saved := float64(s.LoadsSaved()) * float64(load); saved < math.MaxInt64 {
+		return time.Duration(saved)
+	}
+	return math.MaxInt64
 }
 
 // Stats are the counts of Tiers.
@@ -157,6 +176,7 @@ func cacheStats(name string, n engine.Counts) CacheStats {
 		Errors:       n.Errors,
 		StaleHits:    n.StaleHits,
 		Refreshes:    n.Refreshes,
+		Warmed:       n.Warmed,
 		Unmodified:   n.Unmodified,
 		TooLarge:     n.TooLarge,
 		Dropped:      n.Dropped,
@@ -175,6 +195,7 @@ func cacheStats(name string, n engine.Counts) CacheStats {
 		Bytes:     n.Stored.Bytes,
 		Evictions: n.Stored.Evictions,
 	}
+	s.usualLoad = s.LoadTime.Mean
 	s.AverageTime = s.averageTime(s.MemoryTime.Mean)
 	return s
 }
@@ -234,7 +255,8 @@ type MasterHealth struct {
 	Losses int64         // how often hearing was lost since Open: connections, gaps, changed masters
 	Epoch  uint64        // of hearing: what was stored under an earlier one is void
 
-	// The connections for commands, of go-redis's pools.
+	// The connections for commands, of go-redis's pool. It is made anew when the server
+	// restarts or changes its role, and its count begins anew then.
 	PoolTotal, PoolIdle int64
 	PoolTimeouts        int64 // how often a connection was waited for in vain
 }

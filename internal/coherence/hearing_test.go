@@ -38,6 +38,24 @@ func TestNothingIsFreshBeforeTheFirstAnswer(t *testing.T) {
 	})
 }
 
+func TestALossIsCountedOnceUntilHearingIsRegained(t *testing.T) {
+	bubbled(t, func(t *testing.T, h *Hearing) {
+		h.Lose()
+		assert.Zero(t, h.Losses(), "nothing was heard")
+		for i := range int64(3) {
+			time.Sleep(tick)
+			assert.True(t, ping(h, tick))
+			assert.Equal(t, i, h.Losses())
+			if i == 1 {
+				h.flushed()
+			}
+			h.Lose()
+			h.Lose()
+			assert.Equal(t, i+1, h.Losses())
+		}
+	})
+}
+
 func TestAnAnswerCountsForTheBoundFromItsQuestion(t *testing.T) {
 	bubbled(t, func(t *testing.T, h *Hearing) {
 		sent := clock.Now()

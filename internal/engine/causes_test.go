@@ -76,6 +76,21 @@ func TestAMissIsCountedByWhatTookItsKeyAway(t *testing.T) {
 			_, err := c.Clear(bg)
 			assert.NoError(t, err)
 		}, invalidated},
+		"a push": {func(e *Engine, c *Cache) {
+			stored(c)
+			time.Sleep(time.Hour / 2)
+			e.heardOf("k")
+		}, invalidated},
+		"a push of Redis's own expiry, which is a moment before memory's": {func(e *Engine, c *Cache) {
+			stored(c)
+			time.Sleep(time.Hour - expiryMargin/2)
+			e.heardOf("k")
+		}, expired},
+		"a push of its expiry when memory has swept it": {func(e *Engine, c *Cache) {
+			stored(c)
+			time.Sleep(2 * time.Hour)
+			e.heardOf("k")
+		}, expired},
 		"no room": {func(e *Engine, c *Cache) {
 			stored(c)
 			hash := memory.Hash("k")

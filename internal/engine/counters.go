@@ -30,6 +30,7 @@ type counters struct {
 	errors       atomic.Int64
 	staleHits    atomic.Int64 // those of all hits that answered past the TTL
 	refreshes    atomic.Int64 // loads in the background, before expiry
+	warmed       atomic.Int64 // loads that a job asked for
 	unmodified   atomic.Int64 // loads that said that the value has not changed
 	dropped      atomic.Int64 // what was not done in the background, since too much waited
 	tooLarge     atomic.Int64 // loaded or set, and too large to be stored
@@ -42,7 +43,7 @@ type Counts struct {
 	Loads, LoadErrors, Coalesced              int64
 	FillsRefused, Rejected, Errors            int64
 	StaleHits, Refreshes, Unmodified          int64
-	Dropped, TooLarge                         int64
+	Dropped, TooLarge, Warmed                 int64
 	FromMemory, FromRedis, Waited, Loading    latency.Counts
 
 	// Those of Misses, by cause.
@@ -69,6 +70,7 @@ func (c *counters) snapshot() Counts {
 		StaleHits:    c.staleHits.Load(),
 		Refreshes:    c.refreshes.Load(),
 		Unmodified:   c.unmodified.Load(),
+		Warmed:       c.warmed.Load(),
 		Dropped:      c.dropped.Load(),
 		TooLarge:     c.tooLarge.Load(),
 	}
@@ -94,6 +96,7 @@ func (c *Counts) Merge(o *Counts) {
 	c.StaleHits += o.StaleHits
 	c.Refreshes += o.Refreshes
 	c.Unmodified += o.Unmodified
+	c.Warmed += o.Warmed
 	c.Dropped += o.Dropped
 	c.TooLarge += o.TooLarge
 	c.Cold += o.Cold

@@ -231,6 +231,9 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 		return loaded{}, false
 	}
 	c.counts.loads.Add(1)
+	if call.warm {
+		c.counts.warmed.Add(1)
+	}
 	began := now()
 	out.source, out.loadBegan = fromLoader, began
 

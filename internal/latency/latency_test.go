@@ -80,3 +80,19 @@ func TestCountsMergeAndNothingIsLostAmongGoroutines(t *testing.T) {
 	assert.Less(t, c.Quantile(0.5), time.Millisecond)
 	assert.GreaterOrEqual(t, c.Quantile(0.51), time.Millisecond)
 }
+
+func TestWhatCameInBetweenIsAsIfItWereAlone(t *testing.T) {
+	t.Parallel()
+	var h, alone Histogram
+	for i := range 1000 {
+		h.Add(time.Duration(i) * time.Second)
+	}
+	earlier := h.Counts()
+	for i := range 100 {
+		h.Add(time.Duration(i) * time.Microsecond)
+		alone.Add(time.Duration(i) * time.Microsecond)
+	}
+	later := h.Counts()
+	assert.Equal(t, alone.Counts(), later.Since(&earlier))
+	assert.Equal(t, Counts{}, earlier.Since(&later), "nothing is negative")
+}
