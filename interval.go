@@ -1,6 +1,9 @@
 package tiercache
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Sub is what happened between earlier and s, two Stats of the same cache in the same
 // process: counts are differences, latencies those of the interval, and the rest is
@@ -64,7 +67,7 @@ func (l Latency) sub(earlier Latency) Latency {
 
 // Sub is what happened between earlier and s, as CacheStats.Sub. A cache that earlier
 // does not know has all of its counts. Mode, Queued, Masters and what memory has are
-// those of s.
+// those of s, but for what Masters count, Opens, Losses and PoolTimeouts.
 func (s Stats) Sub(earlier Stats) Stats {
 	d := s
 	if !earlier.At.IsZero() {
@@ -78,6 +81,17 @@ func (s Stats) Sub(earlier Stats) Stats {
 	}
 	for i, c := range s.Caches {
 		d.Caches[i] = c.Sub(was[c.Name])
+	}
+	d.Masters = slices.Clone(s.Masters)
+	for i := range d.Masters {
+		m := &d.Masters[i]
+		for _, was := range earlier.Masters {
+			if was.Addr == m.Addr {
+				less(&m.Opens, was.Opens)
+				less(&m.Losses, was.Losses)
+				less(&m.PoolTimeouts, was.PoolTimeouts)
+			}
+		}
 	}
 	less(&d.KeyInvalidations, earlier.KeyInvalidations)
 	less(&d.TagInvalidations, earlier.TagInvalidations)

@@ -18,6 +18,9 @@ import (
 
 // fill sets every number, word and list that v has from data, until that ends.
 func fill(v reflect.Value, data *[]byte) {
+	if !v.CanSet() {
+		return // what is not exported is Sub's
+	}
 	next := func() uint64 {
 		var b [8]byte
 		*data = (*data)[copy(b[:], *data):]

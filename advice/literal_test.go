@@ -49,8 +49,8 @@ var borders = []struct {
 		func(_ *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) {
 			m.State, m.Opens, m.NextProbe, m.Fresh, m.Connected, m.Hearing = "open", 3, 1200*time.Millisecond, false, false, "connecting"
 		},
-		func(_ *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) { m.Opens = 3 },
-		"Redis at 10.0.0.1:6379 does not answer and is out of use, for the 3rd time. Memory and the loaders answer; it is asked again in 1.2 s.",
+		func(_ *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) { m.Opens = 1 },
+		"Redis at 10.0.0.1:6379 does not answer and is out of use. Memory and the loaders answer; it is asked again in 1.2 s. It has gone out of use 3 times in 60 s.",
 	},
 	{"redis-down",
 		func(_ *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) { m.State = "replaying" },
@@ -125,6 +125,20 @@ var borders = []struct {
 		func(_ *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) { m.PoolTimeouts = 99 },
 		"A connection to Redis was waited for in vain 100 times in 10,000 operations.",
 	},
+	{"unstable-redis",
+		func(_ *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) { m.Opens, m.Losses = 1, 2 },
+		func(_ *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) { m.Opens, m.Losses = 1, 1 },
+		"Redis at 10.0.0.1:6379 is unstable: in 60 s it went out of use 1 time, and what it tells of changes was lost 2 times.",
+	},
+	{"unstable-redis",
+		func(s *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) {
+			s.Span, m.Losses = 15*time.Minute, 3
+		},
+		func(s *tiercache.Stats, _ *tiercache.CacheStats, m *tiercache.MasterHealth) {
+			s.Span, m.Losses = 16*time.Minute, 3
+		},
+		"in 15 min it went out of use 0 times, and what it tells of changes was lost 3 times.",
+	},
 	{"slow-redis",
 		func(_ *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) {
 			c.RedisTime.P95 = 25 * time.Millisecond
@@ -166,12 +180,19 @@ var borders = []struct {
 	},
 	{"small-memory",
 		func(s *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) {
-			c.Evictions, c.EvictedMisses, s.MemoryEvictions = 950, 50, 950
+			c.Evictions, c.EvictedMisses, c.RedisHits, s.MemoryEvictions = 100, 50, 950, 100
 		},
 		func(_ *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) {
-			c.Evictions, c.EvictedMisses = 949, 50
+			c.Evictions, c.EvictedMisses, c.RedisHits = 100, 50, 949
 		},
-		`Memory is too small: 950 entries had to go to make room, and up to 1,000 of 10,000 operations of cache "users" missed them in memory. It holds 500 KiB in 500 entries.`,
+		`Memory is too small: 100 entries had to go to make room, and 1,000 of 10,000 operations of cache "users" found nothing there and something in Redis, or loaded it again. Memory holds 500 KiB in 500 entries.`,
+	},
+	{"small-memory",
+		func(_ *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) { c.EvictedMisses = 1_000 },
+		func(_ *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) {
+			c.Evictions, c.RedisHits = 99, 5_000
+		},
+		"and 1,000 of 10,000 operations",
 	},
 	{"small-memory",
 		func(_ *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) {
@@ -181,7 +202,7 @@ var borders = []struct {
 		func(_ *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) {
 			c.Evictions, c.RedisHits, c.MemoryHits, c.EvictedMisses = 5_000, 0, 9_000, 0
 		},
-		"up to 2,001 of 10,000 operations",
+		"and 2,001 of 10,000 operations",
 	},
 	{"specific-keys",
 		func(_ *tiercache.Stats, c *tiercache.CacheStats, _ *tiercache.MasterHealth) {

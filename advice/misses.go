@@ -86,15 +86,19 @@ func did(m *measured) string {
 	return "; this process invalidated " + list(parts)
 }
 
-// smallMemory is one for all: caches share Config.MemoryBytes. What memory had no room
-// for, and what Redis answered thereafter, is what was missed for want of it; what
-// merely had to go is not, since it may never be asked for again.
+// smallMemory is one for all: caches share Config.MemoryBytes. That some entries had to go
+// tells that memory is full; of what it then had no room for, many were never in it, so
+// how many went does not tell how many were missed. What Redis answered does, at most.
+// What merely had to go is no harm, since it may never be asked for again.
 func smallMemory(m *measured) []finding {
 	var worst *tiercache.CacheStats
 	var most int64
 	for i := range m.busy {
 		c := &m.busy[i]
-		n := c.EvictedMisses + min(c.Evictions, c.RedisHits)
+		n := c.EvictedMisses
+		if c.Evictions >= leastErrors && share(c.Evictions, c.Operations) >= fullMemory {
+			n += c.RedisHits
+		}
 		if n > most && (share(n, c.Operations) >= muchEvicted || low(c) && dominates(c.EvictedMisses, c)) {
 			worst, most = c, n
 		}
@@ -102,7 +106,7 @@ func smallMemory(m *measured) []finding {
 	if worst == nil {
 		return nil
 	}
-	text := fmt.Sprintf("Memory is too small: %s had to go to make room, and up to %s of %s of cache %q missed them in memory. It holds %s in %s.",
+	text := fmt.Sprintf("Memory is too small: %s had to go to make room, and %s of %s of cache %q found nothing there and something in Redis, or loaded it again. Memory holds %s in %s.",
 		many(m.MemoryEvictions, "entry", "entries"), count(most), many(worst.Operations, "operation", "operations"), worst.Name,
 		size(m.MemoryBytes), many(m.MemoryEntries, "entry", "entries"))
 	return []finding{{cache: worst.Name, concerns: most, text: text + " A larger Config.MemoryBytes helps."}}

@@ -15,8 +15,11 @@ func redisDown(m *measured) []finding {
 	return eachMaster(func(h *tiercache.MasterHealth) string {
 		switch h.State {
 		case "open":
-			return fmt.Sprintf("Redis at %s does not answer and is out of use, for the %s time. Memory and the loaders answer; it is asked again in %s.",
-				h.Addr, nth(h.Opens), took(h.NextProbe))
+			text := fmt.Sprintf("Redis at %s does not answer and is out of use. Memory and the loaders answer; it is asked again in %s.", h.Addr, took(h.NextProbe))
+			if h.Opens > 1 {
+				text += fmt.Sprintf(" It has gone out of use %s times in %s.", count(h.Opens), span(m.Span))
+			}
+			return text
 		case "replaying":
 			return fmt.Sprintf("Redis at %s answers again. It is used once the invalidations that waited for it have been sent.", h.Addr)
 		}
@@ -79,6 +82,18 @@ func poolTimeouts(m *measured) []finding {
 		count(n), many(m.Total.Operations, "operation", "operations"))}}
 }
 
+// unstable is of a server in use: of one that is not, there is more to say.
+func unstable(m *measured) []finding {
+	return eachMaster(func(h *tiercache.MasterHealth) string {
+		n := max(0, h.Opens) + max(0, h.Losses)
+		if outOfUse(h) || n < leastBreaks || float64(n)*breakEvery.Seconds() < m.Span.Seconds() {
+			return ""
+		}
+		return fmt.Sprintf("Redis at %s is unstable: in %s it went out of use %s, and what it tells of changes was lost %s. Look for restarts, failovers and connections that are cut; if it is only slow, a longer Config.ReadTimeout helps.",
+			h.Addr, span(m.Span), many(max(0, h.Opens), "time", "times"), many(max(0, h.Losses), "time", "times"))
+	})(m)
+}
+
 func slowRedis(m *measured) []finding {
 	slowest := new(tiercache.CacheStats)
 	for i := range m.busy {
@@ -106,20 +121,4 @@ func patterns(m *measured) []finding {
 	}
 	return []finding{{concerns: n, text: fmt.Sprintf("%s were invalidated in %s. Each scans all keys of Redis. Tags need no scan, nor does a pattern that is a cache's KeyPrefix and *.",
 		many(n, "pattern", "patterns"), span(m.Span))}}
-}
-
-// nth: "1st", "22nd".
-func nth(n int64) string {
-	end := "th"
-	if n/10%10 != 1 {
-		switch n % 10 {
-		case 1:
-			end = "st"
-		case 2:
-			end = "nd"
-		case 3:
-			end = "rd"
-		}
-	}
-	return count(n) + end
 }

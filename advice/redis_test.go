@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,10 +23,10 @@ import (
 
 func optionsOf(m *miniredis.Miniredis) *redis.Options { return &redis.Options{Addr: m.Addr()} }
 
-// slowly answers GET after a while.
-func slowly(m *miniredis.Miniredis, d time.Duration) {
+// slowly answers some commands after a while.
+func slowly(m *miniredis.Miniredis, d time.Duration, commands ...string) {
 	m.Server().SetPreHook(func(_ *server.Peer, cmd string, _ ...string) bool {
-		if strings.EqualFold(cmd, "GET") {
+		if slices.Contains(commands, strings.ToUpper(cmd)) {
 			time.Sleep(d)
 		}
 		return false
@@ -35,6 +36,7 @@ func slowly(m *miniredis.Miniredis, d time.Duration) {
 func TestARedisThatIsDownAndWhatWaitsForItComeFirst(t *testing.T) {
 	t.Parallel()
 	tiers, mini := cachetest.OpenWithRedis(t)
+	addr := mini.Addr()
 	hears(t, tiers)
 	cache := newCache(t, tiers, tiercache.Options[int]{})
 	work := func() {
@@ -58,17 +60,44 @@ func TestARedisThatIsDownAndWhatWaitsForItComeFirst(t *testing.T) {
 		work()
 	})
 	assert.Equal(t, []string{"redis-down", "queued"}, named(s)[:2])
-	says(t, s, "redis-down", "Redis at "+mini.Addr()+" does not answer and is out of use, for the 1st time.")
+	says(t, s, "redis-down", "Redis at "+addr+" does not answer and is out of use. Memory and the loaders answer; it is asked again in ")
 	says(t, s, "queued", "1 invalidation waits for Redis")
 	none := tiers.Stats()
 	assert.Equal(t, []string{"redis-down", "queued", "few"}, named(none.Sub(none)), "known without any operation")
 
+	restarted(t, mini, tiers)
+	assert.Equal(t, []string{"ok"}, named(during(tiers, work)))
+}
+
+// restarted is over when tiers use it again.
+func restarted(t *testing.T, mini *miniredis.Miniredis, tiers *tiercache.Tiers) {
+	t.Helper()
 	require.NoError(t, mini.Restart())
 	eventually(t, "it is back", func() bool {
 		h := tiers.Health()
 		return h.Connected && h.Queued == 0 && h.Masters[0].Fresh
 	})
-	assert.Equal(t, []string{"ok"}, named(during(tiers, work)))
+}
+
+func TestARedisThatIsLostAgainAndAgainIsUnstable(t *testing.T) {
+	t.Parallel()
+	tiers, mini := cachetest.OpenWithRedis(t, func(c *tiercache.Config) { c.StalenessBound = 100 * time.Millisecond })
+	hears(t, tiers)
+	cache := newCache(t, tiers, tiercache.Options[int]{})
+	work := func(restarts int) func() {
+		return func() {
+			for range restarts {
+				mini.Close()
+				eventually(t, "it is missed", func() bool { h := tiers.Health(); return !h.Masters[0].Fresh })
+				restarted(t, mini, tiers)
+			}
+			for n := range 200 {
+				read(t, cache, fmt.Sprint("user:", n%10), n)
+			}
+		}
+	}
+	says(t, during(tiers, work(3)), "unstable-redis", "Redis at "+mini.Addr()+" is unstable: in ")
+	assert.Equal(t, []string{"ok"}, named(during(tiers, work(0))), "that was before")
 }
 
 func TestARedisThatTakesNoWritesIsToldOf(t *testing.T) {
@@ -119,7 +148,7 @@ func TestANodeThatDoesNotHearYetIsDeaf(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = l.Close() })
+	defer l.Close() // before the Tiers, which else would wait for an answer
 	rdb := client(t, &redis.Options{Addr: l.Addr().String()})
 	silent, err := tiercache.Open(tiercache.Config{Redis: rdb, Prefix: "t:", ReadTimeout: time.Minute, WriteTimeout: time.Minute})
 	require.NoError(t, err)
@@ -131,10 +160,10 @@ func TestANodeThatDoesNotHearYetIsDeaf(t *testing.T) {
 	assert.Equal(t, []string{"few"}, named(tiers.Stats()))
 }
 
-type failing struct{}
+type brokenCodec struct{}
 
-func (failing) Encode(int) ([]byte, error)   { return nil, errors.New("broken") }
-func (failing) Decode(b []byte) (int, error) { return 0, errors.New("broken") }
+func (brokenCodec) Append([]byte, int) ([]byte, error) { return nil, errors.New("broken") }
+func (brokenCodec) Decode([]byte) (int, error)         { return 0, errors.New("broken") }
 
 func TestOperationsThatFailInRedisOrTheCodecAreToldOf(t *testing.T) {
 	t.Parallel()
@@ -144,11 +173,11 @@ func TestOperationsThatFailInRedisOrTheCodecAreToldOf(t *testing.T) {
 		cache := newCache(t, tiers, tiercache.Options[int]{Codec: codec})
 		return during(tiers, func() {
 			for n := range 200 {
-				_, _ = cache.GetOrLoad(bg, fmt.Sprint("user:", n%20), value(n))
+				_, _ = cache.GetOrLoad(bg, fmt.Sprint("user:", n%10), value(n))
 			}
 		})
 	}
-	says(t, work(failing{}), "redis-errors", `of Redis or of the codec failed in 200 calls of cache "users".`)
+	says(t, work(brokenCodec{}), "redis-errors", `of Redis or of the codec failed in 200 calls of cache "users".`)
 	assert.Equal(t, []string{"ok"}, named(work(nil)))
 }
 
@@ -169,10 +198,12 @@ func TestASlowRedisIsToldOf(t *testing.T) {
 		all.Wait()
 	}
 	work()
-	slowly(mini, slowRead)
-	says(t, during(tiers, work), "slow-redis", `Redis is slow: of 160 reads that it answered in cache "users", one in twenty took `)
+	slowly(mini, slowRead, "GETRANGE")
+	s := during(tiers, work)
+	says(t, s, "slow-redis", `Redis is slow: of 160 reads that it answered in cache "users", one in twenty took `)
 }
 
+// Reads share round trips and are never more than there are connections; scans are.
 func TestConnectionsThatAreWaitedForInVainAreToldOf(t *testing.T) {
 	t.Parallel()
 	mini := miniredis.RunT(t)
@@ -181,21 +212,26 @@ func TestConnectionsThatAreWaitedForInVainAreToldOf(t *testing.T) {
 	hears(t, tiers)
 	cache := newCache(t, tiers, tiercache.Options[int]{})
 	work := func() {
-		for n := range 100 {
+		for n := range 200 {
 			read(t, cache, fmt.Sprint("user:", n%5), n)
 		}
 	}
 	work()
-	slowly(mini, 40*time.Millisecond)
+	slowly(mini, 100*time.Millisecond, "SCAN")
 	s := during(tiers, func() {
 		var all sync.WaitGroup
-		for k := range 100 {
-			all.Go(func() { read(t, cache, fmt.Sprint("user:", k), k, tiercache.Fresh()) })
+		for k := range 30 {
+			all.Go(func() {
+				_, err := tiers.Invalidate(bg, tiercache.Pattern(fmt.Sprint("inquiries:", k, "*")))
+				assert.NoError(t, err)
+			})
 		}
+		work()
 		all.Wait()
 	})
 	says(t, s, "pool-timeouts", "A connection to Redis was waited for in vain ")
 	slowly(mini, 0)
+	eventually(t, "nothing waits", func() bool { return tiers.Health().Queued == 0 })
 	assert.NotContains(t, named(during(tiers, work)), "pool-timeouts", "that is over")
 }
 

@@ -18,6 +18,7 @@ var rules = []rule{
 	{failing, "redis-errors", "Config.ReadTimeout", eachCache(redisErrors)},
 	{failing, "load-errors", "Options.StaleFor", eachCache(loadErrors)},
 	{failing, "pool-timeouts", "Config.Redis", poolTimeouts},
+	{failing, "unstable-redis", "Config.ReadTimeout", unstable},
 	{failing, "slow-redis", "Config.ReadTimeout", slowRedis},
 
 	{wasteful, "too-large", "Config.LargestValue", eachCache(tooLarge)},

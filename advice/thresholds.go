@@ -27,11 +27,17 @@ const (
 	// where writes void what they did not change.
 	manyRefused = 0.2
 
-	// One read in ten found that memory had had its value, and had no room for it.
+	// Of what memory has no room for, one read in ten is what a hit rate of memory of 90 %
+	// is spoilt by. A full memory loses entries all the time, one that is being filled none.
 	muchEvicted = 0.1
+	fullMemory  = 0.01
 
 	// Half of the default of Config.ReadTimeout: reads are close to being given up.
 	slowRead = 25 * time.Millisecond
+
+	// One break is a restart, two a failover and back; more, and as often as this, are a habit.
+	leastBreaks = 3
+	breakEvery  = 5 * time.Minute
 
 	// A scan of a million keys takes about a second: with one pattern in a second, one
 	// is always under way.

@@ -2,6 +2,7 @@ package advice
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,14 +75,18 @@ func during(tiers *tiercache.Tiers, work func()) tiercache.Stats {
 	return tiers.Stats().Sub(before)
 }
 
-// named are the rules that have something to say, without those of a Redis that is slow
-// because the machine is.
-func named(s tiercache.Stats, hot ...tiercache.HotKey) []string {
-	var out []string
+// named are the rules that have something to say. That Redis is slow is none of them:
+// it is whenever the machine is.
+func named(s tiercache.Stats, hot ...tiercache.HotKey) (out []string) {
+	s.Caches, s.Masters = slices.Clone(s.Caches), slices.Clone(s.Masters)
+	for i := range s.Caches {
+		s.Caches[i].RedisTime.P95 = 0
+	}
+	for i := range s.Masters {
+		s.Masters[i].Ping = 0
+	}
 	for _, a := range Of(s, hot) {
-		if a.Rule != "slow-redis" {
-			out = append(out, a.Rule)
-		}
+		out = append(out, a.Rule)
 	}
 	return out
 }
