@@ -97,8 +97,8 @@
 //
 // After the commit of a change, name what it changed to [Tiers.Invalidate]: a [Key];
 // a [Tag], which voids every value that has it, at the cost of three commands; or a
-// [Pattern], for which Redis is scanned ([Target.Progress] tells how far that is). [Cache.Clear] and [Tiers.Clear] void
-// everything, without a scan. [Tiers.Mutate] runs the change itself, and leaves no
+// [Pattern], for which Redis is scanned ([Target.Progress] tells how far that is).
+// [Cache.Clear] and [Tiers.Clear] void everything, without a scan. [Tiers.Mutate] runs the change itself, and leaves no
 // old value even if the process dies right after the commit; if Redis cannot be told
 // before, it is [ErrNotMarked] and nothing is run, where [Tiers.MutateAnyway] goes on.
 // [Tiers.Expire] makes the next read load without saying that the old value is wrong. A
@@ -143,7 +143,8 @@
 //
 // [Tiers.Stats] counts what happened since [Open], as [Stats] for all and [CacheStats] for
 // each cache ([Cache.Stats] is that of one): what memory and Redis answered, why the rest
-// was missed, loads and what they cost, a [Latency] for each way, memory taken.
+// was missed, loads and what they cost, a [Latency] for each way ([Latency.Sum] and
+// [Latency.Below] are for exporters), memory taken.
 // [CacheStats.HitRate], [CacheStats.LoadsSaved] and [CacheStats.TimeSaved] sum it up, and
 // [Stats.Sub] makes the figures of an interval of two of them. A hit costs one addition for it.
 //

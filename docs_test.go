@@ -2,6 +2,9 @@ package tiercache_test
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -126,4 +129,55 @@ func TestThePagesLinkToWhatIsThere(t *testing.T) {
 		}
 	}
 	require.Greater(t, links, 10)
+}
+
+// doc.go is the manual: whoever reads it has met every name.
+func TestTheManualNamesEverythingThatIsExported(t *testing.T) {
+	t.Parallel()
+	manual, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	names := 0
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		require.NoError(t, err)
+		for _, decl := range f.Decls {
+			for _, name := range exportedBy(decl) {
+				names++
+				assert.True(t, regexp.MustCompile(`\b`+name+`\b`).Match(manual), "doc.go does not name %s of %s", name, file)
+			}
+		}
+	}
+	require.Greater(t, names, 60)
+}
+
+// exportedBy are the functions, types, and methods of exported types that a declaration
+// declares.
+func exportedBy(decl ast.Decl) (names []string) {
+	switch d := decl.(type) {
+	case *ast.FuncDecl:
+		of := ""
+		if d.Recv != nil {
+			ast.Inspect(d.Recv.List[0].Type, func(n ast.Node) bool {
+				if id, ok := n.(*ast.Ident); ok && of == "" { // what follows are type parameters
+					of = id.Name
+				}
+				return true
+			})
+		}
+		if (of == "" || ast.IsExported(of)) && d.Name.IsExported() {
+			names = append(names, d.Name.Name)
+		}
+	case *ast.GenDecl:
+		for _, spec := range d.Specs {
+			if s, ok := spec.(*ast.TypeSpec); ok && s.Name.IsExported() {
+				names = append(names, s.Name.Name)
+			}
+		}
+	}
+	return names
 }

@@ -242,3 +242,37 @@ func ExampleCache_Stats() {
 	// users 2 1 1
 	// users 0.5
 }
+
+// What happened between two readings.
+func ExampleStats_Sub() {
+	ctx := context.Background()
+	tiers, cache := openUsers()
+	defer tiers.Close()
+
+	_, _ = cache.GetOrLoad(ctx, "user:42", userByID("42"))
+	earlier := tiers.Stats()
+	for range 3 {
+		_, _ = cache.GetOrLoad(ctx, "user:42", userByID("42"))
+	}
+	s := tiers.Stats().Sub(earlier)
+	fmt.Println(s.Total.Operations, s.Total.HitRate(), s.Total.Loads)
+	// Output:
+	// asking the database for user 42
+	// 3 1 0
+}
+
+// Who invalidates, and how widely.
+func ExampleTiers_Recent() {
+	ctx := context.Background()
+	tiers, cache := openUsers()
+	defer tiers.Close()
+
+	_ = cache.Delete(ctx, "user:42", "user:email:ann@example.com")
+	_, _ = tiers.Invalidate(ctx, tiercache.Tag("team:blue"))
+	for _, i := range tiers.Recent() { // the newest first
+		fmt.Println(i.Kind, i.Target, i.Count, i.Heard)
+	}
+	// Output:
+	// tag team:blue 1 false
+	// key user:42 2 false
+}
