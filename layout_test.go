@@ -70,7 +70,7 @@ func sources(t *testing.T) map[string][]string {
 		}
 		if d.IsDir() {
 			switch name := d.Name(); {
-			case p == "examples", p == "tools", p == "benchmarks", p == "s2", p != "." && strings.HasPrefix(name, "."), strings.HasPrefix(name, "_"):
+			case p == "examples", p == "tools", p == "benchmarks", p == "s2", p == "cacheprom", p == "cacheotel", p != "." && strings.HasPrefix(name, "."), strings.HasPrefix(name, "_"):
 				return filepath.SkipDir
 			}
 			return nil
