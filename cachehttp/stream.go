@@ -20,7 +20,7 @@ const (
 // else as the longer windows need them.
 func (h *Handler) sample() {
 	defer h.hub.close()
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(idleEvery)
 	defer timer.Stop()
 	for {
 		select {

@@ -18,11 +18,15 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-const patience = 30 * time.Second
+const (
+	patience = 30 * time.Second
+	lifetime = 5 * time.Minute // of a tab, at the most
+)
 
 // browser is one Chromium for all tests; each has a tab of its own.
 var browser context.Context
@@ -56,8 +60,11 @@ func run(m *testing.M) int {
 
 // tab is a page in the browser, and what went wrong in it.
 type tab struct {
-	t   testing.TB
-	ctx context.Context
+	t     testing.TB
+	ctx   context.Context
+	close func()
+
+	patience time.Duration // of await
 
 	mu       sync.Mutex // guards troubles
 	troubles []string
@@ -82,16 +89,16 @@ func openTab(t testing.TB, url string, v view) *tab {
 		}
 		t.Skip("chromium is not on PATH")
 	}
-	p := &tab{t: t}
+	p := &tab{t: t, patience: patience}
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithListener(p.hear))
 	require.NoError(t, chromedp.Do(ctx)) // the tab would end with the deadline otherwise
-	ctx, stop := context.WithTimeout(ctx, 2*patience)
-	p.ctx = ctx
-	t.Cleanup(func() {
+	ctx, stop := context.WithTimeout(ctx, lifetime)
+	p.ctx, p.close = ctx, sync.OnceFunc(func() {
 		assert.Empty(t, p.expected(), "troubles of the page")
 		stop()
 		cancel()
 	})
+	t.Cleanup(p.close)
 	scheme := "light"
 	if v.dark {
 		scheme = "dark"
@@ -145,6 +152,14 @@ func get[V any](p *tab, expression string) V {
 	return v
 }
 
+// awaited is what the promise that a JavaScript expression gives comes to.
+func awaited[V any](p *tab, expression string) V {
+	p.t.Helper()
+	v, err := chromedp.Run(p.ctx, chromedp.Evaluate[V](expression, func(e *runtime.EvaluateParams) { e.AwaitPromise = new(true) }))
+	require.NoError(p.t, err, expression)
+	return v
+}
+
 func call[P, R any](p *tab, command cdp.Command[P, R], params P) {
 	p.t.Helper()
 	_, err := chromedp.Call(p.ctx, command, params)
@@ -160,7 +175,7 @@ func (p *tab) text(id string) string {
 // await waits until a JavaScript expression is true.
 func (p *tab) await(expression string) {
 	p.t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(p.patience)
 	for !get[bool](p, expression) {
 		if time.Now().After(deadline) {
 			p.t.Fatalf("waited in vain for %s; status %q, link %q, troubles %q", expression, p.text("status"), p.text("link"), p.expected())
@@ -173,6 +188,54 @@ func (p *tab) await(expression string) {
 func (p *tab) live() {
 	p.t.Helper()
 	p.await(`document.getElementById("link")?.dataset.state === "live"`)
+}
+
+// nextFigures waits until others are shown than now.
+func (p *tab) nextFigures() {
+	p.t.Helper()
+	get[bool](p, `window.before = document.getElementById("taken").textContent, true`)
+	p.await(`document.getElementById("taken").textContent !== before`)
+}
+
+const (
+	enter     = kb.Enter
+	space     = " "
+	escape    = kb.Escape
+	tabulator = kb.Tab
+)
+
+func (p *tab) press(key string) {
+	p.t.Helper()
+	p.run(chromedp.KeyEvent(key))
+}
+
+// tabTo presses the tabulator until what has the focus reads so.
+func (p *tab) tabTo(text string) {
+	p.t.Helper()
+	for range 80 {
+		p.press(tabulator)
+		if get[string](p, `document.activeElement.textContent`) == text {
+			return
+		}
+	}
+	p.t.Fatalf("the tabulator does not lead to %q", text)
+}
+
+func (p *tab) click(css string) {
+	p.t.Helper()
+	p.run(chromedp.Click(chromedp.CSS(css)))
+}
+
+func (p *tab) choose(id, value string) {
+	p.t.Helper()
+	get[bool](p, fmt.Sprintf(`(e => (e.value = %q, e.dispatchEvent(new Event("change"))))(document.getElementById(%q))`, value, id))
+}
+
+// enter types text into an input, in the place of what is there.
+func (p *tab) enter(id, text string) {
+	p.t.Helper()
+	get[bool](p, fmt.Sprintf(`(e => (e.value = "", e.focus(), true))(document.getElementById(%q))`, id))
+	p.run(chromedp.KeyEvent(text))
 }
 
 // pause between two looks at something that has no event to wait for.

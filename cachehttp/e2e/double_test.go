@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
@@ -21,13 +22,14 @@ import (
 // double stands in for the handler where a test needs a state that real tiers do not
 // come to in seconds, or at will: it shows whatever snapshot it is given.
 type double struct {
-	t        testing.TB
-	snapshot func() cachehttp.Snapshot
-	addr     string
-	server   *httptest.Server
+	t      testing.TB
+	addr   string
+	server *httptest.Server
 
-	mu   sync.Mutex // guards full
-	full bool       // the stream is refused, as to one reader too many
+	mu       sync.Mutex // guards the rest
+	snapshot func() cachehttp.Snapshot
+	full     bool     // the stream is refused, as to one reader too many
+	posts    []string // paths and bodies of the actions asked for
 }
 
 // policy is as strict as the handler's: what it refuses here it refuses there.
@@ -50,6 +52,7 @@ func (d *double) start() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /cache/{$}", d.index)
 	mux.HandleFunc("GET /cache/stream", d.stream)
+	mux.HandleFunc("POST /cache/{action}", d.act)
 	mux.Handle("GET /cache/page/", http.StripPrefix("/cache/page/", http.FileServerFS(os.DirFS("../page"))))
 	d.server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: mux}}
 	d.server.Start()
@@ -58,6 +61,25 @@ func (d *double) start() {
 func (d *double) stop() {
 	d.server.CloseClientConnections()
 	d.server.Close()
+}
+
+// show another state from now on.
+func (d *double) show(snapshot func() cachehttp.Snapshot) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.snapshot = snapshot
+}
+
+func (d *double) now() cachehttp.Snapshot {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.snapshot()
+}
+
+func (d *double) asked() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.posts
 }
 
 func (d *double) refuseStreams(full bool) {
@@ -69,11 +91,20 @@ func (d *double) refuseStreams(full bool) {
 func (d *double) index(w http.ResponseWriter, r *http.Request) {
 	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(d.snapshot())
+		_ = json.NewEncoder(w).Encode(d.now())
 		return
 	}
 	w.Header().Set("Content-Security-Policy", policy)
 	http.ServeFileFS(w, r, os.DirFS("../page"), "index.html")
+}
+
+func (d *double) act(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.posts = append(d.posts, r.PathValue("action")+" "+string(body))
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprint(w, `{"ok":true,"keys":3,"queued":false}`)
 }
 
 func (d *double) stream(w http.ResponseWriter, r *http.Request) {
@@ -88,7 +119,7 @@ func (d *double) stream(w http.ResponseWriter, r *http.Request) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		event, err := json.Marshal(d.snapshot())
+		event, err := json.Marshal(d.now())
 		if err != nil {
 			panic(err)
 		}
@@ -182,7 +213,7 @@ func down() cachehttp.Snapshot {
 func idle() cachehttp.Snapshot {
 	var s cachehttp.Snapshot
 	s.At = time.Now()
-	s.Redis.Mode, s.Performance.Status = "memory", "good"
+	s.Redis.Mode, s.Performance.Status = "memory", "poor"
 	return s
 }
 

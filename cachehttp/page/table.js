@@ -125,14 +125,13 @@ export class Table {
 }
 
 // matrix shows figures whose rows are always the same: heads are the columns' titles,
-// lines are [label, figure, …].
+// lines are [label, figure, …]. The only column may have no title.
 export function matrix(table, caption, heads, lines) {
   if (!table.caption) table.append(el('caption', {class: 'hidden'}, caption), el('thead'), el('tbody'));
-  const head = table.tHead.rows[0] ?? table.tHead.appendChild(el('tr', {}, el('td')));
-  keyed(head, [null, ...heads], (_, i) => 'column ' + i, title => title === null ? el('td') : el('th', {scope: 'col', class: 'num'}), (cell, title) => {
-    if (title !== null) put(cell, title);
-  });
-  table.tHead.hidden = heads.every(h => h === '');
+  const head = table.tHead.rows[0] ?? table.tHead.appendChild(el('tr'));
+  const titles = heads[0] === '' ? [] : ['', ...heads];
+  keyed(head, titles, (_, i) => 'column ' + i, title => title === '' ? el('td') : el('th', {scope: 'col', class: 'num'}), put);
+  table.tHead.hidden = titles.length === 0;
   keyed(table.tBodies[0], lines, line => 'line ' + line[0], line => el('tr', {}, el('th', {scope: 'row'}, line[0])), (row, line) => {
     while (row.cells.length < line.length) row.append(el('td', {class: 'num'}));
     while (row.cells.length > line.length) row.lastElementChild.remove();
