@@ -9,7 +9,8 @@
 //	})
 //	err = users.Delete(ctx, "user:42") // after the commit
 //
-// One [Tiers] for a process, one [Cache] for each kind of value.
+// One [Tiers] for a process, made with [Open] from a [Config] ([FromEnv] makes one of the
+// environment); one [Cache] for each kind of value, made with [New].
 //
 // # What one GetOrLoad does
 //
@@ -51,16 +52,32 @@
 // one read of Redis for what that lacks, at each master, and one call of the loader for
 // exactly those keys that nobody else is loading; the others' it waits for meanwhile.
 // Each key has its own lease, its own guards and its own error, see [KeyErrors]. A
-// [BatchLoader] makes such calls of single loads that come at about the same time.
+// [BatchLoader], made with [NewBatchLoader] and [BatchOptions], makes such calls of
+// single loads that come at about the same time: [BatchLoader.Load] is the loader of one
+// key. [Cache.GetMany], like [Cache.Get], never loads, and [Cache.SetMany] is [Cache.Set]
+// for many.
+//
+// # Options of a call
+//
+// A [CallOption] changes one call: [Also] names further keys of the same value, [WithTags]
+// gives it tags that it does not tell itself, [WithTTL] its time, and [Fresh] goes past
+// memory. [Options] has what holds for a whole cache, among it a [Codec] and a
+// [Compressor] for what goes to Redis.
 //
 // # Warming
 //
-// A [Warmer] runs jobs that load values before anybody asks for them: every so often or
-// as a schedule says, at start, and on demand. [Cache.WarmEach] and [Cache.WarmMany]
-// make a [Job] of a function that says which keys there are, and a loader. What a job
-// loads is stored as by [Cache.Refresh], under all the guards of a load. Of the
+// A [Warmer], made with [NewWarmer], runs jobs that load values before anybody asks for
+// them: every so often or as a schedule says, at start, and on demand. [Cache.WarmEach] and
+// [Cache.WarmMany] make a [Job] of a function that says which keys there are, and a loader.
+// What a job loads is stored as by [Cache.Refresh], under all the guards of a load. Of the
 // processes that share a Redis one runs a job that is due. If it is killed another does,
-// within three seconds; without Redis, each warms its own memory.
+// within three seconds; without Redis, each warms its own memory. [Warmer.Run] runs until
+// its context ends, [Warmer.Trigger] asks for a run now, and [Warmer.Status] says how far
+// each job is, see [JobStatus].
+//
+// [Tiers.Warm] is for the start of a process: before it takes traffic it fills memory, from
+// Redis and without a load, with what other processes read most. Each leaves a list of its
+// hottest keys there, which are found by sampling; [Tiers.HotKeys] tells them, see [HotKey].
 //
 // # Trouble with the source
 //
@@ -68,7 +85,7 @@
 // load fails or takes longer than [Options].SoftTimeout. One load in the fleet is then
 // tried for each key, a tenth of the TTL after the last (between a second and half a
 // minute). Not-found is an answer and never masked; what was invalidated is never
-// served. [Cache.Lookup] tells how old a value is.
+// served. [Cache.Lookup] tells how old a value is, and where it was found, see [Entry].
 //
 // Shortly before its TTL ends, a value that is read often is loaded anew in the
 // background, once in the fleet: the closer the end and the longer its load takes,
@@ -80,10 +97,12 @@
 //
 // After the commit of a change, name what it changed to [Tiers.Invalidate]: a [Key];
 // a [Tag], which voids every value that has it, at the cost of three commands; or a
-// [Pattern], for which Redis is scanned. [Cache.Clear] and [Tiers.Clear] void
-// everything, without a scan. [Tiers.Mutate] runs the change itself, and leaves no
-// old value even if the process dies right after the commit. [Tiers.Expire] makes
-// the next read load without saying that the old value is wrong.
+// [Pattern], for which Redis is scanned ([Target.Progress] tells how far that is).
+// [Cache.Clear] and [Tiers.Clear] void everything, without a scan. [Tiers.Mutate] runs the change itself, and leaves no
+// old value even if the process dies right after the commit; if Redis cannot be told
+// before, it is [ErrNotMarked] and nothing is run, where [Tiers.MutateAnyway] goes on.
+// [Tiers.Expire] makes the next read load without saying that the old value is wrong. A
+// [Target] is what such a call names, a [Report] what it did.
 //
 // What Redis cannot be told is queued, see [Report]: this process does not believe
 // Redis in what it covers, and sends it before it does.
@@ -119,6 +138,32 @@
 //   - Bad bytes are a miss, counted and overwritten; never a panic.
 //   - Nothing leaks: after Close no goroutine is left, and everything returns
 //     [ErrClosed].
+//
+// # Statistics
+//
+// [Tiers.Stats] counts what happened since [Open], as [Stats] for all and [CacheStats] for
+// each cache ([Cache.Stats] is that of one): what memory and Redis answered, why the rest
+// was missed, loads and what they cost, a [Latency] for each way ([Latency.Sum] and
+// [Latency.Below] are for exporters), memory taken.
+// [CacheStats.HitRate], [CacheStats.LoadsSaved] and [CacheStats.TimeSaved] sum it up, and
+// [Stats.Sub] makes the figures of an interval of two of them. A hit costs one addition for it.
+//
+// [Tiers.Health] is what is known of Redis without asking it: [Health] for all and
+// [MasterHealth] for each master. [Tiers.Recent] lists the last invalidations, see
+// [Invalidation].
+//
+// Modules of their own hand all of this on: cacheprom to Prometheus, cacheotel to
+// OpenTelemetry. No key is ever a label.
+//
+// # Advice and dashboard
+//
+// Package advice makes sentences of an interval: what is wrong, with the numbers that say
+// so, and which option to change.
+//
+// Package cachehttp has one handler for all of it, to be mounted anywhere: a page for a
+// browser, JSON for others, a stream of events; and for those whom its Authorizer lets,
+// clear, invalidate, and run a job. Without an Authorizer the machine itself may read, and
+// nobody may act.
 //
 // # Concurrency
 //
