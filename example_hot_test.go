@@ -11,6 +11,23 @@ import (
 	"github.com/tiercache/tiercache"
 )
 
+// startShop is how each process of a service starts.
+func startShop(rdb *redis.Client) (*tiercache.Tiers, *tiercache.Cache[User]) {
+	tiers, err := tiercache.Open(tiercache.Config{
+		Redis: rdb, Prefix: "shop:",
+		// An example may run on a busy machine.
+		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, StalenessBound: 20 * time.Second,
+	})
+	if err != nil {
+		panic(err)
+	}
+	users, err := tiercache.New(tiers, tiercache.Options[User]{Name: "users", TTL: 5 * time.Minute})
+	if err != nil {
+		panic(err)
+	}
+	return tiers, users
+}
+
 // A process that takes over from another finds in memory what that one had there.
 func ExampleTiers_Warm() {
 	ctx := context.Background()
@@ -21,34 +38,22 @@ func ExampleTiers_Warm() {
 	defer server.Close()
 	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	defer rdb.Close()
-	start := func() (*tiercache.Tiers, *tiercache.Cache[User]) {
-		tiers, err := tiercache.Open(tiercache.Config{Redis: rdb, Prefix: "shop:"})
-		if err != nil {
-			panic(err)
-		}
-		users, err := tiercache.New(tiers, tiercache.Options[User]{Name: "users", TTL: 5 * time.Minute})
-		if err != nil {
-			panic(err)
-		}
-		return tiers, users
-	}
 
-	old, users := start()
+	old, cache := startShop(rdb)
+	ann := func(context.Context) (User, error) { return users["42"], nil }
 	for len(old.HotKeys(1)) == 0 { // until memory has answered
-		if _, err := users.GetOrLoad(ctx, "user:42", userByID("42")); err != nil {
+		if _, err := cache.GetOrLoad(ctx, "user:42", ann); err != nil {
 			panic(err)
 		}
 	}
 	old.Close()
 
-	tiers, users := start()
+	tiers, cache := startShop(rdb)
 	defer tiers.Close()
-	if err := tiers.Warm(ctx); err != nil { // and then take traffic
+	if err := tiers.Warm(ctx); err != nil { // and then it takes traffic
 		panic(err)
 	}
-	e, ok, err := users.Lookup(ctx, "user:42")
+	e, ok, err := cache.Lookup(ctx, "user:42")
 	fmt.Println(e.Value.Name, ok, e.Tier, err)
-	// Output:
-	// asking the database for user 42
-	// Ann true memory <nil>
+	// Output: Ann true memory <nil>
 }

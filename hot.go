@@ -12,7 +12,7 @@ type HotKey struct {
 // fewer are known. They are found by sampling: what was read a minute ago counts half,
 // and of up to 16,384 keys it is known how often they are read. A key whose value is not
 // in memory at the moment is not among them. Safe for concurrent use; it takes
-// milliseconds at the most and asks nobody.
+// some milliseconds and asks nobody.
 func (t *Tiers) HotKeys(n int) []HotKey {
 	hot := t.eng.Hot(n)
 	keys := make([]HotKey, len(hot))

@@ -27,8 +27,8 @@ func TestAHotListIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, key := range map[string]func(int) string{
 		"in number": strconv.Itoa,
-		"in bytes":  func(i int) string { return strings.Repeat("k", 1000) + strconv.Itoa(i) },
-		"both":      func(i int) string { return strings.Repeat("k", i%2*3000) + strconv.Itoa(i) },
+		"in bytes":  func(i int) string { return strings.Repeat("k", 100) + strconv.Itoa(i) },
+		"both":      func(i int) string { return strings.Repeat("k", i%2*300) + strconv.Itoa(i) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
