@@ -80,7 +80,7 @@ type instance struct {
 	tiers *tiercache.Tiers
 }
 
-func (w *world) instance(cache bool) *instance {
+func (w *world) instance(cache bool, change ...func(*Config)) *instance {
 	w.t.Helper()
 	i := &instance{world: w}
 	passwords, err := auth.NewPasswords()
@@ -100,6 +100,9 @@ func (w *world) instance(cache bool) *instance {
 			require.NoError(w.t, client.Close())
 		})
 		cfg.Tiers = i.tiers
+	}
+	for _, change := range change {
+		change(&cfg)
 	}
 	i.app, err = New(cfg)
 	require.NoError(w.t, err)
