@@ -30,6 +30,8 @@ var layers = map[string][]string{
 	"internal/warm":      {"internal/flight"},
 	"internal/journal":   {"internal/glob"},
 	"internal/restconn":  {"internal/glob"},
+	"cachehttp":          {"", "advice"},
+	"advice":             {""},
 	"cachetest":          {"", "internal/redistest"},
 }
 

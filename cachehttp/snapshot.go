@@ -168,6 +168,3 @@ type Recommendation struct {
 
 // Percent shows two decimals.
 type Percent float64
-
-// MarshalJSON implements json.Marshaler.
-func (p Percent) MarshalJSON() ([]byte, error) { panic("shape") }

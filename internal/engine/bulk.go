@@ -153,7 +153,7 @@ func (c *Cache) LoadMany(ctx context.Context, keys []string, load ManyLoader, ca
 	case c.spec.MemoryOnly:
 		c.againMany(ctx, ones)
 	default:
-		ones = c.readMany(ctx, ones, began, found)
+		ones = c.readMany(ctx, ones, call, began, found)
 	}
 	c.settleMany(ctx, ones, load, call, began)
 	failed := make(errs.Keys)

@@ -11,7 +11,7 @@ import (
 // readMany is read for many keys in one look at Redis. found is called with the values
 // that it has; the other keys are returned, with what was seen of them. Nobody joins
 // it.
-func (c *Cache) readMany(ctx context.Context, ones []one, began int64, found func(string, any) bool) (left []one) {
+func (c *Cache) readMany(ctx context.Context, ones []one, call Call, began int64, found func(string, any) bool) (left []one) {
 	e := c.eng
 	c.sampleMany(ones)
 	readAt := now()
@@ -53,7 +53,9 @@ func (c *Cache) readMany(ctx context.Context, ones []one, began int64, found fun
 	for i := range ones {
 		o := &ones[i]
 		if o.err != nil {
-			c.tally(nil, o.key, o.err, took)
+			if !call.warm {
+				c.tally(nil, o.key, o.err, took)
+			}
 			left = append(left, *o)
 			continue
 		}
@@ -77,7 +79,9 @@ func (c *Cache) readMany(ctx context.Context, ones []one, began int64, found fun
 			continue
 		}
 		c.keepRead(out, o.hash, o.key, o.rkey)
-		c.tally(out, o.key, nil, took)
+		if !call.warm {
+			c.tally(out, o.key, nil, took)
+		}
 		if !out.absent {
 			found(o.key, out.value)
 		}

@@ -66,6 +66,8 @@ type Cache struct {
 
 	encodeFailed sync.Once // logs the first
 
+	handedOver int64 // counts.hits of the list that was left last; see handOver
+
 	standings []atomic.Pointer[standing] // by group: the last one that items without tags of their own had
 }
 
@@ -358,7 +360,7 @@ type Call struct {
 	Fresh bool          // memory is not asked
 	Load  bool          // nor is Redis: it is loaded, whatever there is
 
-	warm bool  // of a job, which is no reader: it is not counted as an operation
+	warm bool  // of a job or of Warm, who are no readers: it is not counted as an operation
 	part *part // nil: the key is not one of many
 }
 

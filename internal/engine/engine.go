@@ -66,6 +66,7 @@ type Engine struct {
 	outageStaleness time.Duration
 	trusting        bool
 	largest         int
+	warmBytes       int64 // memory that Warm fills, at the most
 
 	shards   [shardCount]shard
 	patterns patternLog
@@ -117,6 +118,7 @@ func Open(cfg Config) (*Engine, error) {
 		outageStaleness: cfg.OutageStaleness,
 		trusting:        cfg.Trusting,
 		largest:         cfg.Largest,
+		warmBytes:       cfg.MemoryBytes - cfg.MemoryBytes/8,
 
 		names:    make(map[string]bool),
 		queued:   make(chan struct{}, 1),
@@ -151,6 +153,7 @@ func Open(cfg Config) (*Engine, error) {
 		e.wg.Go(e.confirm)
 		e.wg.Go(e.touch)
 		e.wg.Go(e.runErrands)
+		e.wg.Go(e.handOverOften)
 	}
 	e.wg.Go(e.meet)
 	return e, nil
@@ -174,6 +177,9 @@ func (e *Engine) Close() error {
 			if n := e.replayOnce(ctx); n > 0 {
 				failures = append(failures, fmt.Errorf("tiercache: closed with invalidations that never reached Redis: %d", n))
 			}
+			cancel()
+			ctx, cancel = context.WithTimeout(context.Background(), handOverGrace)
+			e.handOver(ctx)
 			cancel()
 			failures = append(failures, e.remote.Close())
 		}

@@ -82,8 +82,9 @@ type Cache[M any] struct {
 	overhead int64 // of one item, beside key and Size
 
 	stripes  [stripes]stripe[M]
-	settling sync.Mutex // held by whoever tells the policy something; guards the next four
+	settling sync.Mutex // held by whoever tells the policy something; guards the next five
 	reads    []*Reads
+	hot      sketch
 	policy   Policy[M]
 	fit      int64   // items that the policy was made for
 	make     Make[M] // constant

@@ -69,15 +69,21 @@ func stripeHere() uint32 {
 // collectLocked is what was read since the last time. A hit may be counted and not
 // yet written down: then an older one is told instead.
 func (c *Cache[M]) collectLocked() (hashes []uint64) {
+	var runs []run
 	for _, r := range c.reads {
 		for i := range r.stripes {
 			s := &r.stripes[i]
 			n := s.n.Load()
+			if n == s.told {
+				continue
+			}
 			for at := max(s.told, n-min(n, recentReads)) + 1; at <= n; at++ {
 				hashes = append(hashes, s.recent[at%recentReads].Load())
 			}
+			runs = append(runs, run{n - s.told, len(hashes)})
 			s.told = n
 		}
 	}
+	c.hot.feed(hashes, runs, c.now())
 	return hashes
 }
