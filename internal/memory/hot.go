@@ -47,9 +47,6 @@ func (s *sketch) feed(hashes []uint64, runs []run, now int64) {
 	if all == 0 {
 		return
 	}
-	if s.counts == nil {
-		s.counts = make(map[uint64]uint64)
-	}
 	step := (all + mostFed - 1) / mostFed
 	at, start := rand.Uint64N(step), 0
 	for _, r := range runs {
@@ -62,6 +59,9 @@ func (s *sketch) feed(hashes []uint64, runs []run, now int64) {
 }
 
 func (s *sketch) add(hash, reads uint64) {
+	if s.counts == nil {
+		s.counts = make(map[uint64]uint64)
+	}
 	s.total += reads
 	s.counts[hash] += reads
 	if len(s.counts) <= MostHot {
