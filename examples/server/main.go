@@ -117,6 +117,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
+	defer service.Close()
+	if cfg.Tiers != nil { // after the caches are there, before anybody asks
+		if err := cfg.Tiers.Warm(ctx); err != nil {
+			return err
+		}
+	}
 	jobs, stop := context.WithCancel(ctx)
 	var warming sync.WaitGroup
 	warming.Go(func() { _ = service.Run(jobs) }) // ends with jobs, and only then
@@ -146,19 +152,20 @@ const look = `serving http://%[1]s
   log in as      superuser1@example.com, agent1@example.com or user1@example.com, password %[2]s
 `
 
-func serve(ctx context.Context, addr string, handler http.Handler, log *slog.Logger, stdout io.Writer) error {
+func serve(ctx context.Context, addr string, service *app.App, log *slog.Logger, stdout io.Writer) error {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
 	srv := &http.Server{
-		Handler:           handler,
+		Handler:           service,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      time.Minute, // a year's analytics without the cache, on a busy machine
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	srv.RegisterOnShutdown(service.Close)
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(listener) }()
 	fmt.Fprintf(stdout, look, listener.Addr(), auth.DemoPassword)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tiercache/tiercache"
+	"github.com/tiercache/tiercache/cachehttp"
 	"github.com/tiercache/tiercache/examples/internal/auth"
 	"github.com/tiercache/tiercache/examples/internal/store"
 )
@@ -35,7 +36,8 @@ type App struct {
 	signer    *auth.Signer
 	passwords *auth.Passwords
 	source    source
-	warmer    *tiercache.Warmer // nil without the cache
+	warmer    *tiercache.Warmer  // nil without the cache
+	board     *cachehttp.Handler // nil without the cache
 	bypass    bool
 	log       *slog.Logger
 	mux       *http.ServeMux
@@ -66,7 +68,8 @@ type source interface {
 // errOutdated: the account no longer is what the token says.
 var errOutdated = errors.New("the account has changed since this token was issued, log in again")
 
-// New returns a service. It takes over neither the store nor the tiers: close them after it.
+// New returns a service. Close it, and then the store and the tiers, which it does not
+// take over.
 func New(c Config) (*App, error) {
 	a := &App{store: c.Store, signer: c.Signer, passwords: c.Passwords, bypass: c.Bypass, log: c.Logger,
 		mux: http.NewServeMux(), paths: map[string][]string{}}

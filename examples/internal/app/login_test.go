@@ -1,6 +1,7 @@
 package app
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -17,10 +18,17 @@ import (
 // browse sends a request as a browser would, and does not follow where it is sent.
 func (i *instance) browse(method, target string, form url.Values, header http.Header) *http.Response {
 	i.t.Helper()
-	req := httptest.NewRequest(method, "http://help.example"+target, strings.NewReader(form.Encode()))
-	if form != nil {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if form == nil {
+		return i.browseBody(method, target, nil, header)
 	}
+	header = header.Clone()
+	header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return i.browseBody(method, target, strings.NewReader(form.Encode()), header)
+}
+
+func (i *instance) browseBody(method, target string, content io.Reader, header http.Header) *http.Response {
+	i.t.Helper()
+	req := httptest.NewRequest(method, "http://help.example"+target, content)
 	for name, values := range header {
 		req.Header[name] = values
 	}

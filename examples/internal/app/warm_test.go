@@ -40,8 +40,6 @@ func TestWhatWillBeAskedForIsThereBeforeItIs(t *testing.T) {
 		assert.Equal(t, s.Total, s.Done, s.Name)
 		assert.Positive(t, s.Total, s.Name)
 	}
-	t.Logf("%+v", i.app.warmer.Status())
-	t.Logf("%+v", i.tiers.Stats().Total)
 	admin := w.who(store.RoleAdmin, 1)
 	assert.Zero(t, w.queries(func() {
 		for name := range store.Ranges {
