@@ -69,6 +69,8 @@ type Latency struct {
 	Count         int64 // of what was timed
 	Mean          time.Duration
 	P50, P95, P99 time.Duration
+
+	of *latency.Counts // what Sub needs; nil: nothing was timed
 }
 
 // HitRate is Hits as a share of Operations, from 0 to 1; 0 if there are none.
@@ -88,10 +90,6 @@ func (s CacheStats) LoadsSaved() int64 { return max(0, s.Operations-s.Loads+s.Re
 func (s CacheStats) TimeSaved() time.Duration {
 	return time.Duration(s.LoadsSaved()) * s.LoadTime.Mean
 }
-
-// Sub is what happened between earlier and s, two Stats of the same cache: counts are
-// differences, latencies those of the interval, and the rest is that of s.
-func (s CacheStats) Sub(earlier CacheStats) CacheStats { panic("shape") }
 
 // Stats are the counts of Tiers.
 type Stats struct {
@@ -120,13 +118,11 @@ type Stats struct {
 	Masters []MasterHealth // as in Health: circuit, next probe, hearing
 }
 
-// Sub is what happened between earlier and s, as CacheStats.Sub. A cache that earlier
-// does not know has all of its counts.
-func (s Stats) Sub(earlier Stats) Stats { panic("shape") }
-
 // Stats of everything since Open.
 func (t *Tiers) Stats() Stats {
-	var s Stats
+	h := t.Health()
+	s := Stats{At: time.Now(), Mode: h.Mode, Queued: h.Queued, Masters: h.Masters}
+	s.Span = s.At.Sub(t.opened)
 	var total engine.Counts
 	for _, c := range t.eng.Caches() {
 		n := c.Counts()
@@ -135,14 +131,15 @@ func (t *Tiers) Stats() Stats {
 	}
 	s.Total = cacheStats("", total)
 	s.KeyInvalidations, s.TagInvalidations, s.PatternInvalidations, s.Clears, s.InvalidationErrors = t.eng.Invalidations()
-	s.MemoryEntries, s.MemoryBytes, s.MemoryEvictions = t.eng.Memory()
-	s.Masters = t.Health().Masters
+	all := t.eng.Memory()
+	s.MemoryEntries, s.MemoryBytes, s.MemoryEvictions = all.Items, all.Bytes, all.Evictions
+	s.WarmRuns, s.WarmLoads, s.WarmFailures = t.eng.Warming()
 	return s
 }
 
 func cacheStats(name string, n engine.Counts) CacheStats {
 	hits := n.MemoryHits + n.RedisHits
-	return CacheStats{
+	s := CacheStats{
 		Name:         name,
 		Operations:   hits + n.Misses,
 		Hits:         hits,
@@ -165,12 +162,43 @@ func cacheStats(name string, n engine.Counts) CacheStats {
 		RedisTime:    latencyOf(&n.FromRedis),
 		WaitTime:     latencyOf(&n.Waited),
 		LoadTime:     latencyOf(&n.Loading),
-		AverageTime:  n.AverageTime(),
+
+		ColdMisses:        n.Cold,
+		ExpiredMisses:     n.Expired,
+		InvalidatedMisses: n.Invalidated,
+		EvictedMisses:     n.Evicted,
+		RefusedMisses:     n.Unstored,
+
+		Entries:   n.Stored.Items,
+		Bytes:     n.Stored.Bytes,
+		Evictions: n.Stored.Evictions,
 	}
+	s.AverageTime = s.averageTime(s.MemoryTime.Mean)
+	return s
+}
+
+// averageTime of an operation, if one that memory answers takes so long.
+func (s *CacheStats) averageTime(memory time.Duration) time.Duration {
+	if s.Operations == 0 {
+		return 0
+	}
+	total := float64(memory)*float64(s.MemoryHits) + float64(s.RedisTime.sum()+s.WaitTime.sum())
+	return time.Duration(total / float64(s.Operations))
 }
 
 func latencyOf(c *latency.Counts) Latency {
-	return Latency{Count: c.N, Mean: c.Mean(), P50: c.Quantile(0.50), P95: c.Quantile(0.95), P99: c.Quantile(0.99)}
+	if c.N == 0 {
+		return Latency{}
+	}
+	own := *c
+	return Latency{Count: c.N, Mean: c.Mean(), P50: c.Quantile(0.50), P95: c.Quantile(0.95), P99: c.Quantile(0.99), of: &own}
+}
+
+func (l *Latency) sum() time.Duration {
+	if l.of == nil {
+		return l.Mean * time.Duration(l.Count)
+	}
+	return l.of.Sum
 }
 
 // Health is what is known of the tiers without asking anybody.
@@ -224,6 +252,8 @@ func (t *Tiers) Health() Health {
 		h.Masters = append(h.Masters, MasterHealth{
 			Addr: m.Addr, Connected: m.Connected, Ping: m.Ping, Stamp: m.Stamp, Hearing: m.Hearing.String(), Fresh: m.Fresh,
 			State: m.State, NextProbe: m.NextProbe, Opens: m.Opens,
+			Lag: m.Lag, Losses: m.Losses, Epoch: m.Epoch,
+			PoolTotal: int64(m.Pool.TotalConns), PoolIdle: int64(m.Pool.IdleConns), PoolTimeouts: int64(m.Pool.Timeouts),
 		})
 		h.Connected = h.Connected && m.Connected
 		h.Ping = max(h.Ping, m.Ping)

@@ -16,4 +16,10 @@ type Invalidation struct {
 
 // Recent are the last invalidations, at most 64, the newest first. Keys that another
 // process has deleted are not among them.
-func (t *Tiers) Recent() []Invalidation { panic("shape") }
+func (t *Tiers) Recent() []Invalidation {
+	var all []Invalidation
+	for _, is := range t.eng.Recent() {
+		all = append(all, Invalidation(is))
+	}
+	return all
+}

@@ -22,6 +22,7 @@ func identitiesHold(t *testing.T, s tiercache.CacheStats) {
 	t.Helper()
 	assert.Equal(t, s.Operations, s.Hits+s.Misses)
 	assert.Equal(t, s.Hits, s.MemoryHits+s.RedisHits)
+	assert.Equal(t, s.Misses, s.ColdMisses+s.ExpiredMisses+s.InvalidatedMisses+s.EvictedMisses+s.RefusedMisses)
 	assert.LessOrEqual(t, s.AbsentHits, s.Hits)
 	assert.LessOrEqual(t, s.LoadErrors, s.Loads)
 	assert.LessOrEqual(t, s.Loads, s.Misses)

@@ -83,7 +83,8 @@ const (
 // Tiers are a process's memory and its Redis, shared by every Cache made from
 // them. One per process is the rule. Safe for concurrent use.
 type Tiers struct {
-	eng *engine.Engine
+	eng    *engine.Engine
+	opened time.Time
 }
 
 // Open returns at once, also if Redis is down: it is used as soon as it answers.
@@ -93,6 +94,7 @@ func Open(cfg Config) (*Tiers, error) {
 	if err != nil {
 		return nil, err
 	}
+	opened := time.Now()
 	eng, err := engine.Open(engine.Config{
 		Prefix:       cfg.Prefix,
 		MemoryBytes:  cfg.MemoryBytes,
@@ -109,7 +111,7 @@ func Open(cfg Config) (*Tiers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tiercache: Config.Redis: %w", err)
 	}
-	return &Tiers{eng: eng}, nil
+	return &Tiers{eng: eng, opened: opened}, nil
 }
 
 // Close ends loads that run (their callers get ErrClosed), sends what the

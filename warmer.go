@@ -158,6 +158,7 @@ func NewWarmer(tiers *Tiers, jobs ...Job) (*Warmer, error) {
 			Check:         j.cache.CheckKey,
 			Load:          j.load,
 			Reads:         j.cache.Reads,
+			Ended:         tiers.eng.Warmed,
 			Turn:          j.cache.WarmTurn(j.Name),
 			Log:           tiers.eng.Log(),
 		}))

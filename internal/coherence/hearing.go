@@ -26,6 +26,8 @@ type Hearing struct {
 	prev  answer // the one before it, if nothing was lost in between
 	last  atomic.Int64
 
+	losses atomic.Int64 // written under mu
+
 	mu     sync.Mutex // orders the writers of the fields above; guards those below
 	heard  bool       // false: the epoch advances before until is set
 	lostAt int64
@@ -81,6 +83,10 @@ func (h *Hearing) before(at int64) Verdict {
 // A loss keeps it: it tells the age of memory while Redis cannot be reached.
 func (h *Hearing) LastPong() int64 { return h.last.Load() }
 
+// Losses is how often what was heard came not to count any more: with a connection, a
+// message, at a flush, or because the master went out of use.
+func (h *Hearing) Losses() int64 { return h.losses.Load() }
+
 // Lose makes what was heard no longer count: nothing is fresh until a question
 // that is sent after this call is answered, and the epoch advances before that.
 func (h *Hearing) Lose() {
@@ -91,6 +97,9 @@ func (h *Hearing) Lose() {
 
 func (h *Hearing) loseLocked() {
 	h.now.until.Store(0)
+	if h.heard { // who is deaf loses nothing more
+		h.losses.Add(1)
+	}
 	h.heard = false
 	h.lostAt = clock.Now()
 }

@@ -184,8 +184,9 @@ func (c *Cache) settleMany(ctx context.Context, ones []one, load ManyLoader, cal
 	if load == nil {
 		for i := range ones {
 			if o := &ones[i]; o.err == nil {
-				o.out, o.err = c.settle(ctx, o.key, nil, call, began, o.seen)
-				c.tally(o.out, o.key, o.err, now()-began)
+				var why cause
+				o.out, o.err = c.settle(ctx, o.key, nil, call, began, o.seen, &why)
+				c.tally(o.out, o.key, o.err, now()-began, why)
 			}
 		}
 		return
@@ -214,16 +215,17 @@ func (c *Cache) settleSome(ctx context.Context, ones []one, load ManyLoader, cal
 			part.end()
 			o.err = ctx.Err()
 			if !call.warm {
-				c.tally(nil, o.key, o.err, now()-began)
+				c.tally(nil, o.key, o.err, now()-began, unexplained)
 			}
 			continue
 		}
 		wg.Go(func() {
 			call := call
 			call.part = part
-			o.out, o.err = c.settle(ctx, o.key, part.load, call, began, o.seen)
+			var why cause
+			o.out, o.err = c.settle(ctx, o.key, part.load, call, began, o.seen, &why)
 			if !call.warm {
-				c.tally(o.out, o.key, o.err, now()-began)
+				c.tally(o.out, o.key, o.err, now()-began, why)
 			}
 		})
 	}

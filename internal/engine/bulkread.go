@@ -54,7 +54,7 @@ func (c *Cache) readMany(ctx context.Context, ones []one, call Call, began int64
 		o := &ones[i]
 		if o.err != nil {
 			if !call.warm {
-				c.tally(nil, o.key, o.err, took)
+				c.tally(nil, o.key, o.err, took, unexplained)
 			}
 			left = append(left, *o)
 			continue
@@ -62,7 +62,7 @@ func (c *Cache) readMany(ctx context.Context, ones []one, call Call, began int64
 		if out == nil {
 			out = new(outcome)
 		}
-		*out = outcome{v: o.v, readAt: readAt, verdict: o.opened.verdict, failed: o.failed}
+		*out = outcome{v: o.v, readAt: readAt, verdict: o.opened.verdict, failed: o.failed, why: o.opened.why}
 		if o.at >= 0 && !o.failed {
 			out.reply = replies[o.at]
 		}
@@ -80,7 +80,7 @@ func (c *Cache) readMany(ctx context.Context, ones []one, call Call, began int64
 		}
 		c.keepRead(out, o.hash, o.key, o.rkey)
 		if !call.warm {
-			c.tally(out, o.key, nil, took)
+			c.tally(out, o.key, nil, took, unexplained)
 		}
 		if !out.absent {
 			found(o.key, out.value)

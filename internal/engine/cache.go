@@ -130,7 +130,11 @@ func (c *Cache) forgetFunc(match func(string) bool) {
 }
 
 // Counts is what happened so far.
-func (c *Cache) Counts() Counts { return c.counts.snapshot() }
+func (c *Cache) Counts() Counts {
+	n := c.counts.snapshot()
+	n.Stored = c.eng.mem.Sums(c.counts.stored)
+	return n
+}
 
 // Name is the name the cache was registered under.
 func (c *Cache) Name() string { return c.spec.Name }

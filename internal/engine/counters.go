@@ -2,7 +2,6 @@ package engine
 
 import (
 	"sync/atomic"
-	"time"
 
 	"github.com/tiercache/tiercache/internal/latency"
 	"github.com/tiercache/tiercache/internal/memory"
@@ -13,14 +12,15 @@ const sampling = 64 // one memory hit in so many is timed; power of two
 // counters of one cache. The hits of memory alone are on a hot path, see
 // memory.Reads: what else a hit may count is rare, or one in sampling.
 type counters struct {
-	hits *memory.Reads
+	hits   *memory.Reads
+	stored *memory.Account
 
 	// How long it took, by what answered: memory, of which one hit in sampling is
 	// timed; Redis; or nothing before a load was waited for. And each run of a loader.
 	fromMemory, fromRedis, waited, loading latency.Histogram
 
 	redisHits    atomic.Int64
-	misses       atomic.Int64
+	misses       [causes]atomic.Int64
 	absentHits   atomic.Int64 // those of all hits that answered "no such thing"
 	loads        atomic.Int64
 	loadErrors   atomic.Int64
@@ -44,13 +44,22 @@ type Counts struct {
 	StaleHits, Refreshes, Unmodified          int64
 	Dropped, TooLarge                         int64
 	FromMemory, FromRedis, Waited, Loading    latency.Counts
+
+	// Those of Misses, by cause.
+	Cold, Expired, Invalidated, Evicted, Unstored int64
+
+	Stored memory.Sums
 }
 
 func (c *counters) snapshot() Counts {
 	s := Counts{
+		Cold:         c.misses[cold].Load(),
+		Expired:      c.misses[expired].Load(),
+		Invalidated:  c.misses[invalidated].Load(),
+		Evicted:      c.misses[evicted].Load(),
+		Unstored:     c.misses[unstored].Load(),
 		RedisHits:    c.redisHits.Load(),
 		AbsentHits:   c.absentHits.Load(),
-		Misses:       c.misses.Load(),
 		Loads:        c.loads.Load(),
 		LoadErrors:   c.loadErrors.Load(),
 		Coalesced:    c.coalesced.Load(),
@@ -63,6 +72,7 @@ func (c *counters) snapshot() Counts {
 		Dropped:      c.dropped.Load(),
 		TooLarge:     c.tooLarge.Load(),
 	}
+	s.Misses = s.Cold + s.Expired + s.Invalidated + s.Evicted + s.Unstored
 	s.MemoryHits = c.hits.Count()
 	s.FromMemory, s.FromRedis = c.fromMemory.Counts(), c.fromRedis.Counts()
 	s.Waited, s.Loading = c.waited.Counts(), c.loading.Counts()
@@ -86,20 +96,18 @@ func (c *Counts) Merge(o *Counts) {
 	c.Unmodified += o.Unmodified
 	c.Dropped += o.Dropped
 	c.TooLarge += o.TooLarge
+	c.Cold += o.Cold
+	c.Expired += o.Expired
+	c.Invalidated += o.Invalidated
+	c.Evicted += o.Evicted
+	c.Unstored += o.Unstored
+	c.Stored.Items += o.Stored.Items
+	c.Stored.Bytes += o.Stored.Bytes
+	c.Stored.Evictions += o.Stored.Evictions
 	c.FromMemory.Merge(&o.FromMemory)
 	c.FromRedis.Merge(&o.FromRedis)
 	c.Waited.Merge(&o.Waited)
 	c.Loading.Merge(&o.Loading)
-}
-
-// AverageTime of an operation.
-func (c *Counts) AverageTime() time.Duration {
-	ops := c.MemoryHits + c.RedisHits + c.Misses
-	if ops == 0 {
-		return 0
-	}
-	total := float64(c.FromMemory.Mean())*float64(c.MemoryHits) + float64(c.FromRedis.Sum+c.Waited.Sum)
-	return time.Duration(total / float64(ops))
 }
 
 // invalidations of one Engine by kind.
@@ -111,6 +119,20 @@ func (e *Engine) Invalidations() (keys, tags, patterns, clears, failed int64) {
 }
 
 // Memory tells what the memory tier holds.
-func (e *Engine) Memory() (entries, bytes, evictions int64) {
-	return int64(e.mem.Len()), e.mem.Bytes(), e.mem.Evictions()
+func (e *Engine) Memory() memory.Sums { return e.mem.Sums(nil) }
+
+// warmed counts what the jobs of this process did.
+type warmed struct{ runs, loads, failures atomic.Int64 }
+
+// Warmed counts a run of a job that has ended.
+func (e *Engine) Warmed(done, failed int) {
+	e.warmed.runs.Add(1)
+	e.warmed.loads.Add(int64(done))
+	e.warmed.failures.Add(int64(failed))
+}
+
+// Warming is how many runs of jobs have ended, and for how many keys they did and did
+// not do what they were to.
+func (e *Engine) Warming() (runs, loads, failures int64) {
+	return e.warmed.runs.Load(), e.warmed.loads.Load(), e.warmed.failures.Load()
 }

@@ -101,6 +101,10 @@ type Engine struct {
 	wg       sync.WaitGroup
 	loaders  sync.WaitGroup // loaders that run, given up or not
 	running  atomic.Int64   // their number
+
+	ghosts ghosts
+	recent recent
+	warmed warmed
 }
 
 // Open returns at once, whatever state Redis is in.
@@ -130,7 +134,11 @@ func Open(cfg Config) (*Engine, error) {
 	e.patterns.init()
 	e.summary.every = int64(cfg.SummaryEvery)
 
-	mem, err := memory.New(memory.Config[meta]{MaxBytes: cfg.MemoryBytes, Now: now})
+	e.ghosts = newGhosts(cfg.MemoryBytes)
+	mem, err := memory.New(memory.Config[meta]{
+		MaxBytes: cfg.MemoryBytes, Now: now,
+		Account: func(m *meta) *memory.Account { return m.owner.counts.stored }, Left: e.left,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +252,8 @@ func (e *Engine) register(c *Cache) error {
 		return fmt.Errorf("tiercache: Options.Name %q is taken by another cache of these Tiers", c.spec.Name)
 	}
 	e.names[c.spec.Name] = true
-	c.counts.hits = e.mem.NewReads() // memory keeps it: none for a cache that was refused
+	// Memory keeps these: none for a cache that was refused.
+	c.counts.hits, c.counts.stored = e.mem.NewReads(), e.mem.NewAccount()
 	if c.spec.MemoryOnly {
 		e.memoryOnly.Store(true)
 	}

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var bg = context.Background()
 
-func memoryOnly(t *testing.T) (*Engine, *Cache) {
+func memoryOnly(t testing.TB) (*Engine, *Cache) {
 	e, err := Open(Config{Largest: 1 << 20, MemoryBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = e.Close() })

@@ -281,6 +281,7 @@ func (c *Cache) keepAlone(h hold, l loaded, gens []*gen, began int64) bool {
 	life := c.memoryLife(l.ttl)
 	if life <= 0 {
 		e.discard(h.hash, h.key)
+		e.ghosts.note(h.hash, unstored, never)
 		return true
 	}
 	it := c.item(h.hash, h.key, l, life, h.v, gens, c.spec.MemoryOnly && c.useRedis(h.key))

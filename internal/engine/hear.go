@@ -76,6 +76,9 @@ func (e *Engine) Flushed() { e.tags.forgetClock() }
 func (e *Engine) Message(payload string) {
 	<-e.opened // it may come before Open has returned
 	ok := eachNews(payload, func(sender string, kind byte, text string) {
+		if sender != e.id {
+			e.recent.noteNews(kind, text)
+		}
 		switch {
 		case sender == e.id:
 		case kind == newsKey:

@@ -148,7 +148,7 @@ func (e *Engine) Warm(caller context.Context) error {
 		if ctx.Err() == nil {
 			e.log.Warn("tiercache: memory starts cold, since nothing is heard of Redis")
 		}
-		return e.warmed(caller)
+		return e.endOfWarm(caller)
 	}
 	keys := make(map[*Cache][]string)
 	for _, c := range *e.caches.Load() {
@@ -180,10 +180,10 @@ func (e *Engine) Warm(caller context.Context) error {
 	if filled > 0 {
 		e.log.Info("tiercache: memory was warmed", "keys", filled, "took", time.Duration(now()-began))
 	}
-	return e.warmed(caller)
+	return e.endOfWarm(caller)
 }
 
-func (e *Engine) warmed(caller context.Context) error {
+func (e *Engine) endOfWarm(caller context.Context) error {
 	if e.closed.Load() {
 		return errs.ErrClosed
 	}

@@ -63,19 +63,28 @@ func (e *Engine) do(ctx context.Context, targets []Target, expire bool) (all Rep
 	}
 	if len(keys) > 0 {
 		e.kinds.keys.Add(int64(len(keys)))
-		all.add(e.removeKeys(ctx, keys, expire))
+		r := e.removeKeys(ctx, keys, expire)
+		e.recent.note(Invalidation{Kind: ofKeys, Target: keys[0], Count: len(keys), Keys: r.Keys, Queued: r.Queued, Expire: expire})
+		all.add(r)
 	}
 	if len(tags) > 0 {
 		e.kinds.tags.Add(int64(len(tags)))
-		all.add(e.invalidateTags(ctx, tags))
+		r := e.invalidateTags(ctx, tags)
+		e.recent.note(Invalidation{Kind: ofTags, Target: tags[0][len(userTag("")):], Count: len(tags), Queued: r.Queued, Expire: expire})
+		all.add(r)
 	}
-	for _, p := range patterns {
-		e.kinds.patterns.Add(1)
-		if tag, ok := e.clearedBy(p.Text); ok && !expire {
-			all.add(e.invalidateTags(ctx, []string{tag}))
-			continue
+	if len(patterns) > 0 {
+		var r Report
+		for _, p := range patterns {
+			e.kinds.patterns.Add(1)
+			if tag, ok := e.clearedBy(p.Text); ok && !expire {
+				r.add(e.invalidateTags(ctx, []string{tag}))
+			} else {
+				r.add(e.invalidatePattern(ctx, p, expire))
+			}
 		}
-		all.add(e.invalidatePattern(ctx, p, expire))
+		e.recent.note(Invalidation{Kind: ofPatterns, Target: patterns[0].Text, Count: len(patterns), Keys: r.Keys, Queued: r.Queued, Expire: expire})
+		all.add(r)
 	}
 	return all, nil
 }
@@ -152,7 +161,11 @@ func (e *Engine) clear(ctx context.Context, tag string) (Report, error) {
 	}
 	defer end()
 	e.kinds.clears.Add(1)
-	return e.invalidateTags(ctx, []string{tag}), nil
+	r := e.invalidateTags(ctx, []string{tag})
+	is := Invalidation{Count: 1, Queued: r.Queued}
+	is.Kind, is.Target = ofScope(tag)
+	e.recent.note(is)
+	return r, nil
 }
 
 // clearedBy is the tag of a cache whose keys are exactly those that the pattern

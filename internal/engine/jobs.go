@@ -50,7 +50,11 @@ func (c *Cache) CheckKey(key string) error { return c.checkKey(key) }
 
 // Reads are the operations so far, but for those of jobs.
 func (c *Cache) Reads() int64 {
-	return c.counts.hits.Count() + c.counts.redisHits.Load() + c.counts.misses.Load()
+	n := c.counts.hits.Count() + c.counts.redisHits.Load()
+	for i := range c.counts.misses {
+		n += c.counts.misses[i].Load()
+	}
+	return n
 }
 
 // Of tells whether the cache is one of e.

@@ -192,7 +192,7 @@ func (c *Cache) newLease(stamp envelope.ID) []byte {
 func (c *Cache) judge(ctx context.Context, out *outcome, key string, reply remote.Reply) verdict {
 	var room [4]envelope.Tag
 	o := c.open(c.eng.prefix+key, reply, room[:])
-	if o.verdict != unasked {
+	if out.why = o.why; o.verdict != unasked {
 		return o.verdict
 	}
 	tags := c.storedTags(key, o.body.Tags)
@@ -212,6 +212,7 @@ func (c *Cache) judge(ctx context.Context, out *outcome, key string, reply remot
 // else verdict says what they are.
 type opened struct {
 	verdict verdict
+	why     cause
 	head    envelope.Head
 	body    envelope.Body
 	at      time.Time // in the clock of its master
@@ -222,23 +223,23 @@ func (c *Cache) open(rkey string, reply remote.Reply, room []envelope.Tag) (o op
 		return opened{verdict: nothing}
 	}
 	if envelope.IsMarker(reply.Raw) && !ablate.Out(ablate.MarkerKept) {
-		return opened{verdict: marked}
+		return opened{verdict: marked, why: invalidated}
 	}
 	var err error
 	switch o.head, o.body, err = envelope.Open(rkey, reply.Raw, room); {
 	case err != nil:
 		c.counts.rejected.Add(1)
-		o.verdict = refused
+		o.verdict, o.why = refused, unstored
 	case !c.eng.believes(o.head.Stamp, reply.Stamp): // written to another incarnation of this server
-		o.verdict = refused
+		o.verdict, o.why = refused, unstored
 	case o.head.Kind == envelope.Lease:
 		o.verdict = leased
 	case o.head.Cache != c.id || o.body.Schema != c.schema || len(o.body.Tags) < clearTags:
 		c.counts.rejected.Add(1)
-		o.verdict = refused
+		o.verdict, o.why = refused, unstored
 	default:
 		if o.at = c.eng.remote.Now(rkey); o.body.Expired && !c.mayServe(o) {
-			o.verdict = refused
+			o.verdict, o.why = refused, expired
 		}
 	}
 	return o
@@ -263,6 +264,7 @@ func (c *Cache) mayServe(o opened) bool {
 func (c *Cache) weigh(out *outcome, reply remote.Reply, o opened, tags []*tag, gens []*gen) verdict {
 	for i, g := range gens {
 		if (g == nil || g.nonce != o.body.Tags[i].Nonce) && !ablate.Out(ablate.TagCompare) {
+			out.why = invalidated
 			return refused
 		}
 	}
@@ -281,8 +283,12 @@ func (c *Cache) weigh(out *outcome, reply remote.Reply, o opened, tags []*tag, g
 		var err error
 		if is.value, is.encoded, err = c.decode(o.body.Payload); err != nil {
 			c.counts.rejected.Add(1)
+			out.why = unstored
 			return refused
 		}
+	}
+	if is.stale {
+		out.why = expired
 	}
 	switch {
 	case is.stale && c.mayServe(o):

@@ -30,7 +30,7 @@ func (c *Cache) loadAlone(ctx context.Context, out *outcome, hash uint64, key st
 	for _, h := range holds {
 		gens, ok := c.eng.localGens(c.allTags(h.key, call.Tags, l.names), h.v)
 		if !ok || !c.keepAlone(h, l, gens, out.loadBegan) {
-			c.counts.fillsRefused.Add(1)
+			c.refuse(h.hash)
 		}
 	}
 }
@@ -64,13 +64,13 @@ func (c *Cache) loadHere(ctx context.Context, out *outcome, hash uint64, key str
 		return
 	}
 	if err := c.obtainAfter(ctx, &b, l); err != nil {
-		c.counts.fillsRefused.Add(1)
+		c.refuse(hash)
 		return
 	}
 	for i, h := range holds {
 		gens, ok := c.eng.present(ctx, b.of(i))
 		if !ok || !c.keepAlone(h, l, gens, out.loadBegan) {
-			c.counts.fillsRefused.Add(1)
+			c.refuse(h.hash)
 		}
 	}
 }
@@ -111,6 +111,7 @@ func (c *Cache) unstored(ctx context.Context, out *outcome, hash uint64, key str
 	} else if old != nil {
 		c.eng.discard(hash, key)
 	}
+	c.eng.ghosts.note(hash, unstored, never)
 }
 
 // loadHeld loads for holds, the asked key's first.
@@ -142,7 +143,7 @@ func (c *Cache) loadHeld(ctx context.Context, out *outcome, holds []hold, load L
 	if ok && l.ttl > 0 {
 		if err = c.obtainAfter(ctx, &b, l); err != nil {
 			l.ttl = 0
-			c.counts.fillsRefused.Add(1)
+			c.refuse(first.hash)
 		}
 	}
 	if !ok || l.ttl <= 0 {
@@ -204,7 +205,7 @@ func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l *loaded, ge
 		c.keepAlone(h, *l, gens, out.loadBegan)
 		return gens, false, err
 	case !filled:
-		c.counts.fillsRefused.Add(1)
+		c.refuse(h.hash)
 		return gens, false, nil
 	}
 	gens, standing = c.eng.present(ctx, gens)
@@ -212,6 +213,12 @@ func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l *loaded, ge
 		c.eng.keep(c.filledItem(h, *l, life, gens), h.v)
 	}
 	return gens, standing, nil
+}
+
+// refuse counts a value that is not stored, since somebody has invalidated meanwhile.
+func (c *Cache) refuse(hash uint64) {
+	c.counts.fillsRefused.Add(1)
+	c.eng.ghosts.note(hash, unstored, never)
 }
 
 // run calls the loader on a goroutine of its own, so that one which ignores its

@@ -54,6 +54,7 @@ func (e *Engine) Mutate(ctx context.Context, fn func(context.Context) error, tar
 	finish := func() {
 		ended = true
 		after, closed = m.end(context.WithoutCancel(ctx))
+		m.note(before, after)
 	}
 	defer func() {
 		if !ended { // fn panicked, or ended its goroutine
@@ -67,6 +68,16 @@ func (e *Engine) Mutate(ctx context.Context, fn func(context.Context) error, tar
 		err = closed
 	}
 	return before, err
+}
+
+// note writes down what was invalidated.
+func (m *mutation) note(before, after Report) {
+	if len(m.keys) > 0 {
+		m.e.recent.note(Invalidation{Kind: ofKeys, Target: m.keys[0], Count: len(m.keys), Keys: before.Keys + after.Keys, Queued: after.Queued})
+	}
+	if len(m.tags) > 0 {
+		m.e.recent.note(Invalidation{Kind: ofTags, Target: m.tags[0][len(userTag("")):], Count: len(m.tags), Queued: after.Queued})
+	}
 }
 
 func unique(list []string) (out []string) {

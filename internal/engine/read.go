@@ -34,7 +34,8 @@ type outcome struct {
 	// Of a read that found nothing it believes: what it saw.
 	reply   remote.Reply
 	verdict verdict
-	failed  bool // Redis gave an error
+	failed  bool  // Redis gave an error
+	why     cause // what is there is not an answer; unexplained: nothing is
 
 	tags  []*tag // of the value, if they are known
 	gens  []*gen // those that Redis gave, or that it was stored under; nil: none
@@ -86,9 +87,10 @@ func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (a
 		c.counts.tooLarge.Add(1)
 	}
 	began := now()
-	out, err := c.settle(ctx, key, load, call, began, nil)
+	var why cause
+	out, err := c.settle(ctx, key, load, call, began, nil, &why)
 	if !call.warm {
-		c.tally(out, key, err, now()-began)
+		c.tally(out, key, err, now()-began, why)
 	}
 	switch {
 	case err != nil:
@@ -112,8 +114,9 @@ func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (a
 // he waits for two loads at the most, whatever the rate of invalidations.
 //
 // read is what a read by this call has found already, nil: there was none. Of a key
-// that is one of many, part is told as soon as this call waits for somebody else.
-func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, began int64, read *outcome) (*outcome, error) {
+// that is one of many, part is told as soon as this call waits for somebody else. why is
+// set if neither memory nor Redis has answered.
+func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, began int64, read *outcome, why *cause) (*outcome, error) {
 	hash := memory.Hash(key)
 	at := hash % groups
 	first, led := true, false
@@ -158,6 +161,9 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 				continue // it was read before this call, and may have been invalidated since
 			}
 			seen = out
+		}
+		if *why == unexplained { // what is met later is not what this call missed
+			*why = c.because(hash, key, seen, call.Load || call.Fresh)
 		}
 		old := c.fallback(seen, hash, key, call.Load || load == nil)
 		fallback := old
@@ -315,10 +321,13 @@ func (c *Cache) accepts(out *outcome, hash uint64, key string, began int64, fres
 	return c.eng.holds(out.v, hash, key, true)
 }
 
-func (c *Cache) tally(out *outcome, key string, err error, took int64) {
+func (c *Cache) tally(out *outcome, key string, err error, took int64, why cause) {
 	switch {
 	case err != nil || out.source == nowhere || out.source == fromLoader || out.err != nil && !out.absent:
-		c.counts.misses.Add(1)
+		if why == unexplained { // it was given up before
+			why = c.because(memory.Hash(key), key, nil, false)
+		}
+		c.counts.misses[why].Add(1)
 		c.counts.waited.Add(time.Duration(took))
 	case out.source == fromRedis:
 		c.counts.redisHits.Add(1)

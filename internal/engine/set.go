@@ -32,6 +32,9 @@ func (c *Cache) Set(ctx context.Context, key string, value any, call Call) error
 	keys := append([]string{key}, others(key, call.Also)...)
 	if l.ttl <= 0 { // not to be stored, and what is there is old
 		c.eng.invalidateKeys(ctx, keys)
+		for _, k := range keys {
+			c.eng.ghosts.note(memory.Hash(k), unstored, never)
+		}
 		return nil
 	}
 	for _, k := range keys {
@@ -80,8 +83,8 @@ func (c *Cache) setOne(ctx context.Context, key string, l *loaded, tags []*tag) 
 		}
 		e.drop(key)
 	default: // somebody invalidated between the two steps, and was later
-		c.counts.fillsRefused.Add(1)
 		e.drop(key)
+		c.refuse(h.hash)
 	}
 }
 

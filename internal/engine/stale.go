@@ -155,11 +155,12 @@ func (c *Cache) Lookup(ctx context.Context, key string) (s Seen, ok bool, err er
 		return s, false, err
 	}
 	began := now()
-	out, err := c.settle(ctx, key, nil, Call{}, began, nil)
+	var why cause
+	out, err := c.settle(ctx, key, nil, Call{}, began, nil, &why)
 	if err == nil && out.source == nowhere && out.fallback != nil {
 		out = out.fallback
 	}
-	c.tally(out, key, err, now()-began)
+	c.tally(out, key, err, now()-began, why)
 	if err != nil || out.absent || out.source == nowhere {
 		return s, false, err
 	}

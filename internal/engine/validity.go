@@ -192,7 +192,7 @@ func (e *Engine) keep(it *item, v validity) bool {
 	} else if moved && it.Meta.own != 0 {
 		e.doubtLocked(it)
 	}
-	e.mem.Set(it)
+	e.store(it)
 	return true
 }
 
@@ -214,7 +214,14 @@ func (e *Engine) replace(it *item, v validity) {
 	if s.pushed.Load() != v.pushed && it.Meta.own != 0 {
 		e.doubtLocked(it)
 	}
-	e.mem.Set(it)
+	e.store(it)
+}
+
+// store is memory's Set. The shard of the key is locked.
+func (e *Engine) store(it *item) {
+	if !e.mem.Set(it) {
+		e.ghosts.note(it.Hash, unstored, never)
+	}
 }
 
 // discard removes what memory has: a load has found something else, and that is not
@@ -233,7 +240,9 @@ func (e *Engine) drop(key string) {
 	s := e.shard(hash)
 	s.mu.Lock()
 	s.local.Add(1)
-	e.mem.Delete(hash, key)
+	if !e.mem.Delete(hash, key) && e.remote != nil {
+		e.ghosts.removed(hash)
+	}
 	s.mu.Unlock()
 	if ablate.Out(ablate.Forget) {
 		return
@@ -264,8 +273,8 @@ func (e *Engine) outdate(key string) {
 	it := e.mem.Get(hash, key)
 	if it != nil && it.Meta.owner.spec.StaleFor > 0 && !it.Meta.absent && (e.remote == nil || it.Meta.owner.spec.MemoryOnly) {
 		e.mem.Set(outdated(it))
-	} else {
-		e.mem.Delete(hash, key)
+	} else if e.mem.Delete(hash, key) || e.remote != nil {
+		e.ghosts.note(hash, expired, never)
 	}
 	s.mu.Unlock()
 	for _, c := range *e.caches.Load() {

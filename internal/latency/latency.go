@@ -69,6 +69,17 @@ func (c *Counts) Merge(o *Counts) {
 	c.Sum += o.Sum
 }
 
+// Since is what came after earlier, a snapshot of the same Histogram. Of another one it
+// means nothing, and is not negative.
+func (c *Counts) Since(earlier *Counts) (d Counts) {
+	for i, n := range c.counts {
+		d.counts[i] = max(0, n-earlier.counts[i])
+		d.N += d.counts[i]
+	}
+	d.Sum = max(0, c.Sum-earlier.Sum)
+	return d
+}
+
 // Mean is 0 of none.
 func (c *Counts) Mean() time.Duration { return c.Sum / time.Duration(max(c.N, 1)) }
 

@@ -17,26 +17,6 @@ func (c *Cache[M]) cost(it *Item[M]) int64 {
 	return c.overhead + int64(len(it.Key)) + it.Size
 }
 
-// account counts an item in or out of what is stored.
-func (c *Cache[M]) account(it *Item[M], sign int64) {
-	c.items.Add(sign)
-	c.bytes.Add(sign * c.cost(it))
-}
-
-// Len returns the number of items, those past their deadline and not yet freed
-// included.
-func (c *Cache[M]) Len() int {
-	c.settleNow()
-	return int(c.items.Load())
-}
-
-// Bytes returns what they cost together, at most the budget given to New but for
-// items that the policy has not been told of.
-func (c *Cache[M]) Bytes() int64 {
-	c.settleNow()
-	return c.bytes.Load()
-}
-
 // settleNow has the policy decide about all that is stored, if the cache is open.
 func (c *Cache[M]) settleNow() {
 	if at, open := c.gate.enter(0); open {
@@ -44,7 +24,3 @@ func (c *Cache[M]) settleNow() {
 		c.gate.leave(at)
 	}
 }
-
-// Evictions returns how many items had to go to make room for others. Deleted,
-// overwritten, refused and expired ones do not count.
-func (c *Cache[M]) Evictions() int64 { return c.evictions.Load() }

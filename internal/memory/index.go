@@ -140,8 +140,8 @@ func (s *stripe[M]) resizeLocked(t *table[M]) *table[M] {
 }
 
 // change puts it, or nothing, in the place of what is stored under hash, nil for
-// nothing, if that is as wanted, and says so.
-func (c *Cache[M]) change(hash uint64, it *Item[M], wanted func(*Item[M]) bool) bool {
+// nothing, if that is as wanted, and says so. how is how that goes, if it is nil.
+func (c *Cache[M]) change(hash uint64, it *Item[M], how Leaving, wanted func(*Item[M]) bool) bool {
 	s := c.stripe(hash)
 	s.mu.Lock()
 	for len(s.pending) >= mostPending && !s.pendsLocked(hash) {
@@ -169,6 +169,9 @@ func (c *Cache[M]) change(hash uint64, it *Item[M], wanted func(*Item[M]) bool) 
 	}
 	s.mu.Unlock()
 	c.due()
+	if it == nil && old != nil && c.left != nil {
+		c.left(old, how)
+	}
 	return true
 }
 
@@ -186,13 +189,17 @@ func (s *stripe[M]) pendsLocked(hash uint64) bool {
 func (c *Cache[M]) gone(it *Item[M], evicted bool) {
 	s := c.stripe(it.Hash)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.table.Load().find(it.Hash) != it {
+		s.mu.Unlock()
 		return
 	}
 	s.removeLocked(it.Hash)
 	c.account(it, -1)
+	s.mu.Unlock()
 	if evicted {
-		c.evictions.Add(1)
+		c.evicted(it)
+	}
+	if c.left != nil {
+		c.left(it, NoRoom)
 	}
 }

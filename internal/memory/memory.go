@@ -73,7 +73,22 @@ type Config[M any] struct {
 	Now func() int64
 	// Policy makes the policy; nil: ristretto.
 	Policy Make[M]
+	// Account is on whose account an item goes, one of NewAccount; nil: on nobody's.
+	Account func(*M) *Account
+	// Left is told of each item that is not stored any more, and of none that another
+	// took the place of; nil: nobody is. No lock is held, so something may stand in its
+	// place by then.
+	Left func(*Item[M], Leaving)
 }
+
+// Leaving is how an item went.
+type Leaving uint8
+
+const (
+	Removed Leaving = iota // by Delete, Discard, or a Set of what is too large
+	Swept                  // past its deadline
+	NoRoom                 // the policy had no place for it
+)
 
 // Cache is a set of items that together cost no more than a budget.
 type Cache[M any] struct {
@@ -82,9 +97,10 @@ type Cache[M any] struct {
 	overhead int64 // of one item, beside key and Size
 
 	stripes  [stripes]stripe[M]
-	settling sync.Mutex // held by whoever tells the policy something; guards the next five
+	settling sync.Mutex // held by whoever tells the policy something; guards the next six
 	reads    []*Reads
 	hot      sketch
+	accounts []*Account
 	policy   Policy[M]
 	fit      int64   // items that the policy was made for
 	make     Make[M] // constant
@@ -96,8 +112,9 @@ type Cache[M any] struct {
 	stop  chan struct{} // closed to end the goroutines
 	wg    sync.WaitGroup
 
-	items, bytes atomic.Int64 // of what is in the tables
-	evictions    atomic.Int64
+	all       Account // of what is in the tables
+	accountOf func(*M) *Account
+	left      func(*Item[M], Leaving)
 }
 
 // New returns an empty cache, which has goroutines until Close. A MaxBytes below 1 or
@@ -115,6 +132,9 @@ func New[M any](cfg Config[M]) (*Cache[M], error) {
 		overhead: overhead[M](),
 		wake:     make(chan struct{}, 1),
 		stop:     make(chan struct{}),
+
+		accountOf: cfg.Account,
+		left:      cfg.Left,
 	}
 	dead := deadItems[M]()
 	for i := range c.stripes {
@@ -161,10 +181,10 @@ func (c *Cache[M]) Set(it *Item[M]) bool {
 	// Not left to the policy: it may take an update of any size, and the sum of
 	// the cost could overflow.
 	if it.Size > c.maxBytes-c.overhead-int64(len(it.Key)) {
-		c.change(it.Hash, nil, always)
+		c.change(it.Hash, nil, Removed, always)
 		return false
 	}
-	c.change(it.Hash, it, always)
+	c.change(it.Hash, it, Removed, always)
 	return true
 }
 
@@ -178,18 +198,20 @@ func (c *Cache[M]) Delete(hash uint64, key string) bool {
 		return false
 	}
 	defer c.gate.leave(at)
-	return c.change(hash, nil, func(it *Item[M]) bool { return it != nil && it.Key == key })
+	return c.change(hash, nil, Removed, func(it *Item[M]) bool { return it != nil && it.Key == key })
 }
 
 // Discard removes this very item, and says whether it was still stored: what
 // took its place stays.
-func (c *Cache[M]) Discard(it *Item[M]) bool {
+func (c *Cache[M]) Discard(it *Item[M]) bool { return c.discard(it, Removed) }
+
+func (c *Cache[M]) discard(it *Item[M], how Leaving) bool {
 	at, open := c.gate.enter(uint32(it.Hash))
 	if !open {
 		return false
 	}
 	defer c.gate.leave(at)
-	return c.change(it.Hash, nil, func(got *Item[M]) bool { return got == it })
+	return c.change(it.Hash, nil, how, func(got *Item[M]) bool { return got == it })
 }
 
 // Each shows every item to visit until it returns false. An item that was stored
@@ -225,8 +247,12 @@ func (c *Cache[M]) Close() {
 			s.table.Store(newTable[M](smallest))
 			s.mu.Unlock()
 		}
-		c.items.Store(0)
-		c.bytes.Store(0)
+		c.all.empty()
+		c.settling.Lock()
+		defer c.settling.Unlock()
+		for _, a := range c.accounts {
+			a.empty()
+		}
 	})
 }
 

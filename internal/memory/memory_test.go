@@ -319,7 +319,7 @@ func TestASetThatIsRefusedLeavesNothingOfItsKey(t *testing.T) {
 	t.Run("by the policy, for its size", func(t *testing.T) {
 		c := open(t, budget)
 		it := sized("k", budget) // Set would not have asked
-		c.change(it.Hash, it, always)
+		c.change(it.Hash, it, Removed, always)
 		c.settleAll()
 		assert.Nil(t, get(c, "k"))
 		assert.Zero(t, c.Len())

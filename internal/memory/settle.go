@@ -83,7 +83,7 @@ const usualCost = 1 << 10
 // for, which shows once the budget is half used. What it had counted is lost: with
 // so few items gone by then, that was little.
 func (c *Cache[M]) refitLocked() {
-	items, bytes := c.items.Load(), c.bytes.Load()
+	items, bytes := c.all.items.Load(), c.all.bytes.Load()
 	if bytes < c.maxBytes/2 || items < 100 {
 		return
 	}

@@ -52,6 +52,6 @@ func (c *Cache[M]) free(due []*Item[M]) {
 		if c.stopped() {
 			return
 		}
-		c.Discard(it)
+		c.discard(it, Swept)
 	}
 }

@@ -3,6 +3,8 @@ package remote
 import (
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/tiercache/tiercache/internal/clock"
 	"github.com/tiercache/tiercache/internal/coherence"
 )
@@ -23,6 +25,13 @@ type MasterHealth struct {
 	// takes writes; 0 if that is not waited for.
 	NextProbe time.Duration
 	Opens     int64 // how often its circuit has opened
+
+	Lag    time.Duration // age of the last answer that vouches for what was heard; 0: none yet
+	Losses int64         // see coherence.Hearing.Losses
+	Epoch  uint64
+
+	// Pool is that of the connections for operations, of the server's present life.
+	Pool redis.PoolStats
 }
 
 // Health tells the mode ("single", "sentinel", "cluster") and the masters. It waits
@@ -32,8 +41,15 @@ func (r *Remote) Health() (mode string, masters []MasterHealth) {
 		h := MasterHealth{Addr: m.addr, Ping: time.Duration(m.ping.Load()), Hearing: m.ear.Load().Mode(), Opens: m.circuit.opens.Load()}
 		h.State, h.NextProbe = m.standing()
 		h.Connected = (h.State == closed.String() || h.State == readOnly) && h.Ping > 0
-		h.Fresh = m.hearing().Fresh(clock.Now()) != coherence.No
-		if is := m.life.Load().self.Load(); is != nil && is.known {
+		ear := m.hearing()
+		h.Fresh = ear.Fresh(clock.Now()) != coherence.No
+		h.Losses, h.Epoch = ear.Losses(), ear.Epoch()
+		if pong := ear.LastPong(); pong != 0 {
+			h.Lag = time.Duration(clock.Now() - pong)
+		}
+		l := m.life.Load()
+		h.Pool = *l.rdb.PoolStats()
+		if is := l.self.Load(); is != nil && is.known {
 			h.Stamp = string(is.stamp[:])
 		}
 		masters = append(masters, h)

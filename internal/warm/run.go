@@ -35,6 +35,7 @@ func (j *Job) once(ctx context.Context) error {
 		is.Runs++
 		s = *is
 	})
+	j.cfg.Ended(s.Done, s.Failed)
 	if err != nil && ctx.Err() == nil {
 		j.cfg.Log.Warn("tiercache: a job could not warm everything", "job", j.cfg.Name, "failed", s.Failed, "total", s.Total, "error", err)
 	}

@@ -62,7 +62,8 @@ type Config struct {
 	Check func(key string) error                  // of a key that cannot be
 	// Load loads keys, and says of each that failed why. It returns when ctx ends.
 	Load  func(ctx context.Context, keys []string) map[string]error
-	Reads func() int64 // so far, of the cache, but for those of jobs
+	Reads func() int64           // so far, of the cache, but for those of jobs
+	Ended func(done, failed int) // of each run, with its numbers of keys
 
 	Turn Turn // nil: each process runs the job for itself
 	Log  *slog.Logger

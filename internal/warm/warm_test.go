@@ -69,6 +69,7 @@ func TestAJobEndsWithinASecondThoughRedisDoesNotAnswer(t *testing.T) {
 				return map[string]error{"k": ctx.Err()}
 			},
 			Reads: func() int64 { return 0 },
+			Ended: func(int, int) {},
 			Turn:  hung{},
 			Log:   slog.New(slog.DiscardHandler),
 		})
