@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/tiercache/tiercache/cachehttp"
@@ -145,33 +143,4 @@ func (f *fleet) killOwner(ctx context.Context) error {
 	f.say("  %s starts it over %.1f s later, and ends it: %d of %d", heir.name(), after.Seconds(), done.Done, done.Total)
 	f.judge(done.Done == done.Total && done.Total > 0 && done.Failed == 0, "another instance finished the killed one's job: %d of %d profiles, %d failed", done.Done, done.Total, done.Failed)
 	return nil
-}
-
-// judge prints whether something is as it should be.
-func (f *fleet) judge(ok bool, format string, args ...any) {
-	f.verdicts = append(f.verdicts, verdict{ok, fmt.Sprintf(format, args...)})
-}
-
-type verdict struct {
-	ok   bool
-	text string
-}
-
-func (f *fleet) result() error {
-	t := f.traffic
-	f.judge(t.failed.Load() == 0, "%d of %d requests failed", t.failed.Load(), t.reads.Load()+t.writes.Load())
-	f.judge(t.stale.Load() == 0 && t.judged.Load() > 0 && t.writes.Load() > 0, "%d of %d reads of a profile were older than the rule allows, after %d changes", t.stale.Load(), t.judged.Load(), t.writes.Load())
-	var missed []error
-	f.say("")
-	for _, v := range f.verdicts {
-		mark := "ok    "
-		if !v.ok {
-			mark, missed = "MISSED", append(missed, errors.New(v.text))
-		}
-		f.say("%s %s", mark, v.text)
-	}
-	for _, text := range t.first {
-		f.say("       %s", text)
-	}
-	return errors.Join(missed...)
 }

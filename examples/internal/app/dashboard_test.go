@@ -168,12 +168,16 @@ func TestOnlyASuperuserMayActAndEachActionIsLogged(t *testing.T) {
 func TestABrowserGetsTheDashboardAsAPage(t *testing.T) {
 	t.Parallel()
 	i := service(t)
-	resp := i.browse("GET", statsPath, nil, http.Header{"Accept": {"text/html,application/xhtml+xml,*/*;q=0.8"}})
+	html := http.Header{"Accept": {"text/html,application/xhtml+xml,*/*;q=0.8"}}
+	there := i.browse("GET", statsPath, nil, html)
+	require.Equal(t, http.StatusTemporaryRedirect, there.StatusCode)
+	at := resolve(t, statsPath, there.Header.Get("Location"))
+	resp := i.browse("GET", at, nil, html)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	assert.Contains(t, resp.Header.Get("Content-Type"), "text/html")
 	text := body(t, resp)
-	for _, file := range regexp.MustCompile(`(?:src|href)="([^"#]+)"`).FindAllStringSubmatch(text, -1) {
-		asset := i.browse("GET", resolve(t, statsPath, file[1]), nil, nil)
+	for _, file := range regexp.MustCompile(`(?:src|href)="(page/[^"]+)"`).FindAllStringSubmatch(text, -1) {
+		asset := i.browse("GET", resolve(t, at, file[1]), nil, nil)
 		assert.Equal(t, http.StatusOK, asset.StatusCode, file[1])
 	}
 }

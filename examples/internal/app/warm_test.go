@@ -13,9 +13,13 @@ import (
 	"github.com/tiercache/tiercache/keys"
 )
 
-// run warms in the background until the test ends.
+// run warms in the background until the test ends, as the server does: after Warm, which
+// waits for Redis. What is loaded before that is for memory alone.
 func (i *instance) run() {
 	i.t.Helper()
+	if i.tiers != nil {
+		require.NoError(i.t, i.tiers.Warm(context.Background()))
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- i.app.Run(ctx) }()
