@@ -31,6 +31,9 @@ const (
 	// Who has asked or answered for so long, and so many of them, will be back.
 	activeFor  = 7 * 24 * time.Hour
 	activeMost = 500
+	// Each profile has two tags of its own, which are made in Redis when it is first
+	// stored. Of a large batch a slow Redis makes so many at once that leases run out.
+	warmBatch = 25
 	// nobody has read for so long: the database is left alone, too.
 	warmIdle = time.Hour
 )
@@ -50,9 +53,9 @@ func (c *cached) warmer(w Warm) (*tiercache.Warmer, error) {
 	job := tiercache.Job{Every: w.Every, AtStart: true, StopAfterIdle: warmIdle}
 
 	profiles, workloads := job, job
-	profiles.Name, profiles.Rate, profiles.Concurrency = "profiles", w.Rate, 1
+	profiles.Name, profiles.Rate, profiles.Concurrency, profiles.Batch = "profiles", w.Rate, 1, warmBatch
 	if w.Rate > 0 {
-		profiles.Batch = min(100, max(1, int(w.Rate/2))) // a batch is loaded at once
+		profiles.Batch = min(warmBatch, max(1, int(w.Rate/2))) // a batch is loaded at once
 	}
 	workloads.Name, workloads.Concurrency = "analytics", 1 // each is a CPU's work for a second
 	return tiercache.NewWarmer(c.tiers,

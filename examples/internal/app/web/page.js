@@ -60,7 +60,7 @@ async function once(path, headers) {
 }
 
 function show(cell, runs) {
-  cell.replaceChildren(line(`${ms(median(runs, "server"))} in the server`, "server"), line(`${ms(median(runs, "trip"))} for the browser`, "trip"));
+  cell.replaceChildren(line(`${ms(median(runs, "server"))} ms`, "server"), line(`browser ${ms(median(runs, "trip"))}`, "trip"));
 }
 
 function line(text, name) {
