@@ -1,4 +1,4 @@
-.PHONY: help demo serve test test-race test-mini test-examples test-benchmarks test-modules consistency sensitivity e2e outage soak ratio bench-peers bench-compare rest-client million model lint bench fuzz
+.PHONY: help demo serve fleet test test-race test-mini test-examples test-benchmarks test-modules consistency sensitivity e2e outage soak ratio bench-peers bench-compare rest-client million model lint bench fuzz
 
 STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 FUZZTIME ?= 20s
@@ -9,12 +9,15 @@ help: ## what there is
 demo: examples/bin ## the example service with the cache and without, measured; JSON=FILE keeps the figures
 	cd examples && bin/loadtest $(if $(JSON),-json $(abspath $(JSON))) $(DEMOFLAGS)
 
-serve: examples/bin ## the example service on http://127.0.0.1:8080
-	cd examples && bin/server
+serve: examples/bin ## the example service, its web page and its dashboard on http://127.0.0.1:8080
+	cd examples && bin/server -bypass
+
+fleet: examples/bin ## three instances on one Redis, which is killed for five seconds; nothing fails, nothing stale is read: under 90 s
+	cd examples && bin/fleet
 
 .PHONY: examples/bin
 examples/bin:
-	cd examples && go build -o bin/ ./server ./loadtest ./doctor
+	cd examples && go build -o bin/ ./server ./loadtest ./doctor ./fleet
 
 test: lint test-race test-mini test-examples test-benchmarks test-modules ## everything: unit and integration, under 10 minutes on 2 cores
 

@@ -181,3 +181,25 @@ func TestMoreTagsThanAValueCanHaveAreAnErrorAtOnce(t *testing.T) {
 		store(t, cache, "k", tagged(7), tiercache.WithTags(tags[:10]...))
 	})
 }
+
+// load: clock? none, so it is begun | another load: the same | both: the tag's birth.
+// If each that found none advanced it, only the last of them could store.
+func TestManyFirstLoadsWithTagsAreAllStored(t *testing.T) {
+	t.Parallel()
+	node := open(t, patient(client(t, redistest.Start(t).Addr())))
+	cache := newCache(t, node, tiercache.Options[thing]{Tags: thingTags})
+	hear(t, node)
+	keys := make([]string, 100)
+	for i := range keys {
+		keys[i] = strconv.Itoa(i)
+	}
+	_, err := cache.GetOrLoadMany(bg, keys, func(_ context.Context, keys []string) (map[string]thing, error) {
+		all := make(map[string]thing)
+		for i, k := range keys {
+			all[k] = thing{i, []string{"of " + k}}
+		}
+		return all, nil
+	})
+	require.NoError(t, err)
+	assert.Zero(t, node.Stats().Total.FillsRefused)
+}

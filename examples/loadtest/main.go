@@ -12,14 +12,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/tiercache/tiercache/examples/internal/auth"
+	"github.com/tiercache/tiercache/examples/internal/child"
 	"github.com/tiercache/tiercache/examples/internal/store"
 )
 
@@ -73,18 +71,16 @@ func parse(args []string, stderr io.Writer) (config, error) {
 		c.seed.Users, c.seed.Inquiries = c.seed.Users/10, c.seed.Inquiries/10
 	}
 	if c.server == "" {
-		self, err := os.Executable()
-		if err != nil {
+		var err error
+		if c.server, err = child.Beside("server"); err != nil {
 			return c, err
 		}
-		c.server = filepath.Join(filepath.Dir(self), "server")
 	}
 	return c, nil
 }
 
-func (c config) serverArgs(more ...string) []string {
-	return append([]string{"-data", c.data, "-users", strconv.Itoa(c.seed.Users), "-inquiries", strconv.Itoa(c.seed.Inquiries),
-		"-seed", strconv.FormatUint(c.seed.Number, 10), "-prefix", c.prefix}, more...)
+func (c config) binary() child.Binary {
+	return child.Binary{Path: c.server, Data: c.data, Seed: c.seed, Prefix: c.prefix, Env: []string{"DEMO_SECRET=" + c.secret}}
 }
 
 // dataLife is how old the data may be: what is "the last 7 days" when it is
@@ -96,10 +92,8 @@ func demo(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	seed := exec.CommandContext(ctx, c.server, c.serverArgs("-seed-only", "-reseed-after", dataLife.String())...)
-	seed.Stderr = stderr
-	if err := seed.Run(); err != nil {
-		return fmt.Errorf("seed with %s: %w", c.server, err)
+	if err := c.binary().Fill(ctx, dataLife, stderr); err != nil {
+		return err
 	}
 	figures, err := c.measure(ctx, stderr)
 	if err != nil {
@@ -111,8 +105,19 @@ func demo(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	return figures.verdict(stdout, c.short)
+	err = figures.verdict(stdout, c.short)
+	fmt.Fprintf(stdout, look, auth.DemoPassword)
+	return err
 }
+
+// look is where one goes on from here.
+const look = `
+See it for yourself: make serve (in the root of the repository), and then
+  the page       http://127.0.0.1:8080/                 the three routes, with the cache and without
+  the dashboard  http://127.0.0.1:8080/api/cache/stats  how the cache is doing
+  log in as      superuser1@example.com, password %s; he may clear the cache, too
+Three of them on one Redis, with Redis killed in the middle: make fleet
+`
 
 // mixLength is how many requests a sequence has before it repeats: more than
 // the phases without the cache can send, and a multiple of ten.

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/tiercache/tiercache/examples/internal/app"
+	"github.com/tiercache/tiercache/examples/internal/auth"
+	"github.com/tiercache/tiercache/examples/internal/child"
 	"github.com/tiercache/tiercache/examples/internal/store"
 )
 
@@ -46,17 +51,17 @@ func (c config) measure(ctx context.Context, progress io.Writer) (f figures, err
 }
 
 func (c config) without(ctx context.Context, f *figures, seq []request, progress io.Writer) (err error) {
-	srv, err := c.start(ctx, "off", "-cache", "off")
+	srv, err := c.binary().Start(ctx, "off", "-cache", "off")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, srv.stop()) }()
+	defer func() { err = errors.Join(err, srv.Stop()) }()
 	_, agent, _ := c.seed.Account(store.RoleAgent, 1)
-	if err := srv.login(ctx, agent); err != nil {
+	if err := login(ctx, srv, agent); err != nil {
 		return err
 	}
 	say(progress, "without the cache: measuring capacity, %v", c.times.capacity)
-	full := attack(ctx, srv.base, seq, 0, capacityWorkers, c.times.capacity, false)
+	full := attack(ctx, srv.Base, seq, 0, capacityWorkers, c.times.capacity, false)
 	f.capacity = float64(full.finished) / full.took.Seconds()
 	if err := failed(ctx, full); err != nil {
 		return err
@@ -75,34 +80,34 @@ func (c config) without(ctx context.Context, f *figures, seq []request, progress
 }
 
 func (c config) with(ctx context.Context, f *figures, seq []request, progress io.Writer) (err error) {
-	srv, err := c.start(ctx, "on", "-cache", "on")
+	srv, err := c.binary().Start(ctx, "on", "-warm=false") // what it would warm is what is measured
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, srv.stop()) }()
+	defer func() { err = errors.Join(err, srv.Stop()) }()
 	if f.pkRead, err = bareRead(ctx, c); err != nil {
 		return err
 	}
-	if f.redisGet, err = bareGet(ctx, srv.redis, c.prefix); err != nil {
+	if f.redisGet, err = bareGet(ctx, srv.Redis, c.prefix); err != nil {
 		return err
 	}
 	say(progress, "cold cache: the same requests for %v at the same rate", c.times.steady)
 	if f.cold, err = c.phase(ctx, srv, seq, f.before.rate, false); err != nil {
 		return err
 	}
-	searching, err := srv.counters(ctx)
+	searching, err := srv.Counters(ctx)
 	if err != nil {
 		return err
 	}
 	say(progress, "warm cache: filling what the cold run has not asked for, %v", fillTime)
-	attack(ctx, srv.base, seq, fillRate, 0, fillTime, false)
+	attack(ctx, srv.Base, seq, fillRate, 0, fillTime, false)
 	say(progress, "warm cache: searching the highest sustained rate, %d × %v at most", c.times.steps, c.times.step)
 	rate := search(c.times.steps, func(rate float64) bool {
-		r := attack(ctx, srv.base, seq, rate, 0, c.times.step, true)
+		r := attack(ctx, srv.Base, seq, rate, 0, c.times.step, true)
 		say(progress, "  %6.0f requests/s: p50 %v, p99 %v, sustained: %v", rate, percentile(r.all(), 50), percentile(r.all(), 99), r.sustained())
 		return r.sustained()
 	})
-	searched, err := srv.counters(ctx)
+	searched, err := srv.Counters(ctx)
 	if err != nil {
 		return err
 	}
@@ -113,7 +118,7 @@ func (c config) with(ctx context.Context, f *figures, seq []request, progress io
 // warm measures at the rate found, and at less if the rate that was sustained
 // for seconds is not sustained for the whole time, as on a machine that others
 // use too.
-func (c config) warm(ctx context.Context, f *figures, srv *child, seq []request, rate float64, progress io.Writer) (err error) {
+func (c config) warm(ctx context.Context, f *figures, srv *child.Server, seq []request, rate float64, progress io.Writer) (err error) {
 	for try := 1; ; try++ {
 		say(progress, "warm cache: %v at %.0f requests/s", c.times.steady, rate)
 		f.warm, err = c.phase(ctx, srv, seq, rate, try < warmTries)
@@ -124,6 +129,26 @@ func (c config) warm(ctx context.Context, f *figures, srv *child, seq []request,
 		say(progress, "  not sustained: p99 %v, %d errors", percentile(f.warm.all(), 99), f.warm.errors)
 		rate *= backOff
 	}
+}
+
+// login proves that the door the load test's own tokens bypass works.
+func login(ctx context.Context, srv *child.Server, email string) error {
+	body, err := json.Marshal(map[string]string{"email": email, "password": auth.DemoPassword})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, srv.Base+"/api/login", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	var got struct{ Token string }
+	if err := child.Ask(req, &got); err != nil {
+		return err
+	}
+	if got.Token == "" {
+		return errors.New("login: no token")
+	}
+	return nil
 }
 
 // Without the filling the first steps of the search would judge the database,
@@ -140,16 +165,16 @@ const (
 )
 
 // phase attacks and takes the difference of the server's counters.
-func (c config) phase(ctx context.Context, srv *child, seq []request, rate float64, strict bool) (p phase, err error) {
-	start, err := srv.counters(ctx)
+func (c config) phase(ctx context.Context, srv *child.Server, seq []request, rate float64, strict bool) (p phase, err error) {
+	start, err := srv.Counters(ctx)
 	if err != nil {
 		return p, err
 	}
-	p.run = attack(ctx, srv.base, seq, rate, 0, c.times.steady, strict)
+	p.run = attack(ctx, srv.Base, seq, rate, 0, c.times.steady, strict)
 	if err := failed(ctx, p.run); err != nil {
 		return p, err
 	}
-	if p.counted, err = srv.counters(ctx); err != nil {
+	if p.counted, err = srv.Counters(ctx); err != nil {
 		return p, err
 	}
 	p.counted.Sub(start)

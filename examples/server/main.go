@@ -14,10 +14,10 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
-	"github.com/tiercache/tiercache"
 	"github.com/tiercache/tiercache/examples/internal/app"
 	"github.com/tiercache/tiercache/examples/internal/auth"
 	"github.com/tiercache/tiercache/examples/internal/store"
@@ -33,11 +33,12 @@ func main() {
 }
 
 type options struct {
-	addr, data, cache, prefix string
-	tokens                    time.Duration
-	reseed                    time.Duration
-	seedOnly, debug           bool
-	seed                      store.Seed
+	addr, data, cache, prefix, log string
+	tokens, reseed, outage         time.Duration
+	seedOnly, debug, bypass        bool
+	warm                           bool
+	jobs                           app.Warm
+	seed                           store.Seed
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -48,6 +49,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.data, "data", "data", "directory of the database, seeded on first use")
 	f.StringVar(&o.cache, "cache", "on", "on, or off to answer from the database alone")
 	f.StringVar(&o.prefix, "prefix", "demo:", "of every key in Redis")
+	f.StringVar(&o.log, "log", "text", "text or json: the form of the log on stderr")
+	f.BoolVar(&o.bypass, "bypass", false, "let a request ask the database itself, as the web page does to compare")
+	f.BoolVar(&o.warm, "warm", true, "load what will be asked for before it is")
+	f.DurationVar(&o.jobs.Every, "warm-every", 30*time.Minute, "how often")
+	f.Float64Var(&o.jobs.Rate, "warm-rate", 0, "profiles to load in a second, at most; 0: as fast as it goes")
+	f.DurationVar(&o.outage, "outage-staleness", time.Minute, "how old an answer may be while Redis cannot be reached")
 	f.DurationVar(&o.tokens, "token-life", time.Hour, "how long a login lasts")
 	f.DurationVar(&o.reseed, "reseed-after", 0, "seed anew if the data is older; 0 keeps it")
 	f.BoolVar(&o.seedOnly, "seed-only", false, "seed and exit")
@@ -64,17 +71,25 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if o.cache != "on" && o.cache != "off" {
 		return o, fmt.Errorf("-cache=%s: on or off", o.cache)
 	}
+	if o.log != "text" && o.log != "json" {
+		return o, fmt.Errorf("-log=%s: text or json", o.log)
+	}
+	o.jobs.Off = !o.warm
 	return o, nil
 }
 
 // run serves until ctx ends. On stdout it says where, one thing a line:
-// "REDIS_URL=redis://…" if it started a Redis of its own, then "serving http://…".
+// "REDIS_URL=redis://…" if it started a Redis of its own, then "serving http://…", then
+// what there is to see.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	o, err := parse(args, stderr)
 	if err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
+	if o.log == "json" {
+		log = slog.New(slog.NewJSONHandler(stderr, nil))
+	}
 	db, err := openStore(ctx, o, stderr)
 	if err != nil {
 		return err
@@ -84,7 +99,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return nil
 	}
 
-	cfg := app.Config{Store: db, Debug: o.debug, Logger: log}
+	cfg := app.Config{Store: db, Warm: o.jobs, Bypass: o.bypass, Debug: o.debug, Logger: log}
 	if cfg.Signer, err = signer(o.tokens, log); err != nil {
 		return err
 	}
@@ -93,16 +108,27 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	if o.cache == "on" {
 		var closeTiers func() error
-		if cfg.Tiers, closeTiers, err = openTiers(o.prefix, log, stdout); err != nil {
+		if cfg.Tiers, closeTiers, err = openTiers(o, log, stdout); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, closeTiers()) }()
 	}
-	handler, err := app.New(cfg)
+	service, err := app.New(cfg)
 	if err != nil {
 		return err
 	}
-	return serve(ctx, o.addr, handler, log, stdout)
+	defer service.Close()
+	if cfg.Tiers != nil { // after the caches are there, before anybody asks
+		if err := cfg.Tiers.Warm(ctx); err != nil {
+			return err
+		}
+	}
+	jobs, stop := context.WithCancel(ctx)
+	var warming sync.WaitGroup
+	warming.Go(func() { _ = service.Run(jobs) }) // ends with jobs, and only then
+	defer warming.Wait()
+	defer stop()
+	return serve(ctx, o.addr, service, log, stdout)
 }
 
 // signer takes the secret from DEMO_SECRET, so that instances accept one
@@ -119,22 +145,30 @@ func signer(life time.Duration, log *slog.Logger) (*auth.Signer, error) {
 
 const drain = 10 * time.Second
 
-func serve(ctx context.Context, addr string, handler http.Handler, log *slog.Logger, stdout io.Writer) error {
+// look is where: the first line is for programs, too.
+const look = `serving http://%[1]s
+  the page       http://%[1]s/                 the three routes, with the cache and without
+  the dashboard  http://%[1]s/api/cache/stats  how the cache is doing
+  log in as      superuser1@example.com, agent1@example.com or user1@example.com, password %[2]s
+`
+
+func serve(ctx context.Context, addr string, service *app.App, log *slog.Logger, stdout io.Writer) error {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
 	srv := &http.Server{
-		Handler:           handler,
+		Handler:           service,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      time.Minute, // a year's analytics without the cache, on a busy machine
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	srv.RegisterOnShutdown(service.Close)
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(listener) }()
-	fmt.Fprintf(stdout, "serving http://%s\n", listener.Addr())
+	fmt.Fprintf(stdout, look, listener.Addr(), auth.DemoPassword)
 
 	select {
 	case err := <-done:
@@ -152,38 +186,4 @@ func serve(ctx context.Context, addr string, handler http.Handler, log *slog.Log
 		err = errors.Join(err, serr)
 	}
 	return err
-}
-
-// What Redis is waited for. The defaults suit values that load in milliseconds
-// and a Redis with CPUs of its own. Here a load adds up rows for as long as half
-// a second, and the embedded Redis shares its CPUs with just that.
-const (
-	redisRead  = 250 * time.Millisecond
-	redisWrite = 500 * time.Millisecond
-)
-
-// openTiers opens the cache on the Redis that the environment names, else on an
-// embedded one.
-func openTiers(prefix string, log *slog.Logger, stdout io.Writer) (*tiercache.Tiers, func() error, error) {
-	cfg, err := tiercache.FromEnv()
-	if err != nil {
-		return nil, nil, err
-	}
-	stop := func() {}
-	if cfg.Redis == nil {
-		if cfg.Redis, stop, err = embeddedRedis(stdout); err != nil {
-			return nil, nil, err
-		}
-	}
-	shut := func() error {
-		defer stop()
-		return cfg.Redis.Close()
-	}
-	cfg.Prefix, cfg.Logger, cfg.SummaryEvery = prefix, log, 50
-	cfg.ReadTimeout, cfg.WriteTimeout = redisRead, redisWrite
-	tiers, err := tiercache.Open(cfg)
-	if err != nil {
-		return nil, nil, errors.Join(err, shut())
-	}
-	return tiers, func() error { return errors.Join(tiers.Close(), shut()) }, nil
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func start(t *testing.T, data string, args ...string) serving {
 	r, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := run(ctx, append([]string{"-addr", "127.0.0.1:0", "-data", data, "-users", "200", "-inquiries", "2000"}, args...), w, io.Discard)
+		err := run(ctx, append([]string{"-addr", "127.0.0.1:0", "-data", data, "-users", "200", "-inquiries", "2000", "-warm=false"}, args...), w, io.Discard)
 		_ = w.CloseWithError(err)
 		done <- err
 	}()
@@ -60,6 +61,7 @@ func start(t *testing.T, data string, args ...string) serving {
 		require.NoError(t, s.stop())
 		t.Fatal("the server ended without serving")
 	}
+	go func() { _, _ = io.Copy(io.Discard, r) }() // what else it says; it ends with the server
 	return s
 }
 
@@ -132,6 +134,52 @@ func TestAServerWithoutTheCacheStartsNoRedis(t *testing.T) {
 	require.NoError(t, s.stop())
 }
 
+func TestAServerSaysWhereToLookAndLogsInTheFormAskedFor(t *testing.T) {
+	environment(t, "")
+	data := t.TempDir()
+	var stdout, stderr lines
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, []string{"-log=json", "-addr", "127.0.0.1:0", "-data", data, "-users", "200", "-inquiries", "2000"}, &stdout, &stderr)
+	}()
+	require.Eventually(t, func() bool { return strings.Contains(stdout.String(), "log in as") }, time.Minute, time.Millisecond)
+	cancel()
+	require.NoError(t, <-ended)
+	assert.Regexp(t, `the page +http://127\.0\.0\.1:\d+/ `, stdout.String())
+	assert.Regexp(t, `the dashboard +http://127\.0\.0\.1:\d+/api/cache/stats `, stdout.String())
+	assert.Regexp(t, `superuser1@example.com.*password demo`, stdout.String())
+	logged := 0
+	for line := range strings.Lines(stderr.String()) {
+		if strings.HasPrefix(line, "seeding") {
+			continue // progress, for people
+		}
+		var entry struct{ Time, Level, Msg string }
+		require.NoError(t, json.Unmarshal([]byte(line), &entry), line)
+		require.NotEmpty(t, entry.Msg)
+		logged++
+	}
+	assert.Positive(t, logged)
+}
+
+// lines is a buffer that may be read while it is written.
+type lines struct {
+	mu  sync.Mutex // guards buf
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
 func TestASeedIsMadeOnceAndAnewWhenItIsTooOld(t *testing.T) {
 	environment(t, "")
 	data := t.TempDir()
@@ -152,6 +200,8 @@ func TestBadArgumentsAreRefused(t *testing.T) {
 		"unknown flag":   {"-what"},
 		"an argument":    {"here"},
 		"half a cache":   {"-cache=half"},
+		"a log in verse": {"-log=verse"},
+		"warming often":  {"-warm-every", "1ms", "-users", "200", "-inquiries", "2000", "-data", t.TempDir()},
 		"few users":      {"-users", "1", "-seed-only", "-data", t.TempDir()},
 		"bad prefix":     {"-prefix", "demo", "-users", "200", "-inquiries", "2000", "-data", t.TempDir()},
 		"bad token life": {"-token-life", "-1s", "-users", "200", "-inquiries", "2000", "-data", t.TempDir()},

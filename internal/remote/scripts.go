@@ -36,6 +36,7 @@ var (
 	unmarkScript = script("unmark")
 
 	tickScript    = script("tick")
+	clockScript   = script("clock")
 	tagScript     = script("tag")
 	tagNewScript  = script("tagnew")
 	tagBornScript = script("tagborn")

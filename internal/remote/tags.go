@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/tiercache/tiercache/internal/envelope"
 )
 
@@ -143,14 +145,18 @@ func (r *Remote) Clock(ctx context.Context) (t Tick, err error) {
 	if n, err := strconv.ParseUint(string(reply.Raw), 10, 64); err == nil && n > 0 {
 		return Tick{n, reply.Stamp}, nil
 	}
-	return r.Tick(ctx)
+	return r.clock(ctx, clockScript)
 }
 
 // Tick advances the prefix clock.
 func (r *Remote) Tick(ctx context.Context) (t Tick, err error) {
+	return r.clock(ctx, tickScript)
+}
+
+func (r *Remote) clock(ctx context.Context, script *redis.Script) (t Tick, err error) {
 	key := r.ClockKey()
 	err = r.change(ctx, key, r.cfg.Write, func(ctx context.Context, m *master, l *life) error {
-		text, err := tickScript.Run(ctx, l.rdb, []string{key}).Text()
+		text, err := script.Run(ctx, l.rdb, []string{key}).Text()
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,13 @@ import (
 	"github.com/tiercache/tiercache/keys"
 )
 
+// What the keys of two of the caches begin with. Package keys makes them; warming has
+// to take them apart, too.
+const (
+	profilePrefix  = "user:"
+	workloadPrefix = "analytics:workload:"
+)
+
 // How long answers may be kept. Every change invalidates what it changed, so
 // these bound only what changes by itself: ranges that end now, and counts of
 // inquiries that another program writes.
@@ -32,7 +39,6 @@ type cached struct {
 	users     *tiercache.Cache[store.UserList]
 	inquiries *tiercache.Cache[store.InquiryPage]
 	workloads *tiercache.Cache[store.Workload]
-	zero      baseline
 }
 
 func newCached(db *store.Store, tiers *tiercache.Tiers) (*cached, error) {
@@ -40,13 +46,13 @@ func newCached(db *store.Store, tiers *tiercache.Tiers) (*cached, error) {
 	unknown := func(err error) bool { return errors.Is(err, store.ErrNotFound) }
 	var errs [4]error
 	c.profiles, errs[0] = tiercache.New(tiers, tiercache.Options[store.Profile]{
-		Name: "profiles", KeyPrefix: "user:", TTL: profileTTL, NotFound: unknown, Tags: profileTags})
+		Name: "profiles", KeyPrefix: profilePrefix, TTL: profileTTL, NotFound: unknown, Tags: profileTags})
 	c.users, errs[1] = tiercache.New(tiers, tiercache.Options[store.UserList]{
 		Name: "users", KeyPrefix: "users:", TTL: usersTTL})
 	c.inquiries, errs[2] = tiercache.New(tiers, tiercache.Options[store.InquiryPage]{
 		Name: "inquiries", KeyPrefix: "inquiries:", TTL: inquiriesTTL, LoadTimeout: workloadTimeout})
 	c.workloads, errs[3] = tiercache.New(tiers, tiercache.Options[store.Workload]{
-		Name: "workloads", KeyPrefix: "analytics:workload:", TTL: workloadTTL, LoadTimeout: workloadTimeout,
+		Name: "workloads", KeyPrefix: workloadPrefix, TTL: workloadTTL, LoadTimeout: workloadTimeout,
 		Tags: func(store.Workload) []string { return []string{everyInquiry} }})
 	return c, errors.Join(errs[:]...)
 }
@@ -61,8 +67,7 @@ func (changed) Error() string { return errOutdated.Error() }
 // address's next owner. So a load that finds another e-mail stores nothing. Its
 // callers, who may have joined it with a newer token, look at what it found.
 func (c *cached) Profile(ctx context.Context, who auth.Claims) (store.Profile, error) {
-	id := strconv.FormatInt(who.ID, 10)
-	p, err := c.profiles.GetOrLoad(ctx, keys.User(id), func(ctx context.Context) (store.Profile, error) {
+	p, err := c.profiles.GetOrLoad(ctx, profileKey(who.ID), func(ctx context.Context) (store.Profile, error) {
 		p, err := c.db.Store.Profile(ctx, who.ID)
 		if err == nil && p.Email != who.Email {
 			return store.Profile{}, changed{p}
@@ -115,13 +120,4 @@ func filters(f store.Filter) keys.Filters {
 
 func (c *cached) Workload(ctx context.Context, name string) (store.Workload, error) {
 	return c.workloads.GetOrLoad(ctx, keys.Workload(name), func(ctx context.Context) (store.Workload, error) { return c.db.Workload(ctx, name) })
-}
-
-func (c *cached) Health() tiercache.Health { return c.tiers.Health() }
-
-// Clear drops every cached value and starts the statistics anew.
-func (c *cached) Clear(ctx context.Context) error {
-	err := errors.Join(c.profiles.Clear(ctx), c.users.Clear(ctx), c.inquiries.Clear(ctx), c.workloads.Clear(ctx))
-	c.zero.set(c.total())
-	return err
 }

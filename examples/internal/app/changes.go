@@ -17,7 +17,7 @@ import (
 //     for one value as for a million: a profile is found under two keys, a
 //     person's inquiries under as many as he has tried filters;
 //   - by pattern, if nothing but the shape of the keys is known. That scans all of
-//     Redis, and is left to the operator, see clearCache.
+//     Redis, and is left to the operator, on the dashboard.
 const everyInquiry = "inquiries" // what depends on all inquiries there are
 
 // accountTag is of what depends on a user's account, inquiriesTag of what depends
@@ -36,12 +36,12 @@ func listTag(v store.Viewer) string {
 	return inquiriesTag(v.ID)
 }
 
-// ChangeUser runs write between the two steps of a Mutate. Should this process
-// die after the commit, no other would ever hear of it, and for minutes an e-mail
-// address would still be its last owner's: that is worth a round trip more. It is
-// not worth refusing changes while Redis is down, so it is MutateAnyway.
-//
-// Mutate has to know its targets before write runs. The account's role is not
+// Both changes run inside a Mutate. Should this process die after the commit, no other
+// would ever hear of it, and an e-mail address would still be its last owner's, a warmed
+// profile of last half-hour's count: that is worth a round trip more. It is not worth
+// refusing changes while Redis is down, so it is MutateAnyway.
+
+// ChangeUser has to know its targets before write runs. The account's role is not
 // known for sure by then (the token may be outdated), so the lists of all roles are
 // named. The new address is named by its key: an absence that is cached there has
 // no tags, because it has no value to make them of.
@@ -57,25 +57,11 @@ func (c *cached) ChangeUser(ctx context.Context, who auth.Claims, newEmail *stri
 	return err
 }
 
-// InquiryCreated voids what counts or lists the new inquiry: the lists and the
-// profiles of who asked and of who has to answer, the lists of those who see
-// everything, and the analytics, whose every range ends now. Everybody else's
-// entries stay.
-//
-// It is told after the commit, not by Mutate: who has to answer is known only
-// then, and a list that a crash leaves two minutes behind harms nobody.
-func (c *cached) InquiryCreated(ctx context.Context, q store.Inquiry) error {
-	_, err := c.tiers.Invalidate(ctx,
-		tiercache.Tag(inquiriesTag(q.UserID)),
-		tiercache.Tag(inquiriesTag(q.AgentID)),
-		tiercache.Tag(everyInquiry),
-	)
+// AddInquiry voids what counts or lists the new inquiry: the lists and the profiles of
+// who asked and of who has to answer, the lists of those who see everything, and the
+// analytics, whose every range ends now. Everybody else's entries stay.
+func (c *cached) AddInquiry(ctx context.Context, userID, agentID int64, write func(context.Context) error) error {
+	_, err := c.tiers.MutateAnyway(ctx, write,
+		tiercache.Tag(inquiriesTag(userID)), tiercache.Tag(inquiriesTag(agentID)), tiercache.Tag(everyInquiry))
 	return err
-}
-
-// ClearMatching drops what the pattern matches, of whatever cache, and returns how
-// many values those were. What Redis could not be told now, it is told later.
-func (c *cached) ClearMatching(ctx context.Context, pattern string) (int64, error) {
-	r, err := c.tiers.Invalidate(ctx, tiercache.Pattern(pattern))
-	return r.Keys, err
 }

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 
-	"github.com/tiercache/tiercache"
 	"github.com/tiercache/tiercache/examples/internal/auth"
 	"github.com/tiercache/tiercache/examples/internal/store"
 )
@@ -31,8 +30,6 @@ func (direct) ChangeUser(ctx context.Context, _ auth.Claims, _ *string, write fu
 	return write(ctx)
 }
 
-func (direct) InquiryCreated(context.Context, store.Inquiry) error            { return nil }
-func (direct) Counts() counts                                                 { return counts{} }
-func (direct) Health() tiercache.Health                                       { return tiercache.Health{Mode: "off"} }
-func (direct) Clear(context.Context) error                                    { return nil }
-func (direct) ClearMatching(context.Context, string) (removed int64, _ error) { return 0, nil }
+func (direct) AddInquiry(ctx context.Context, _, _ int64, write func(context.Context) error) error {
+	return write(ctx)
+}

@@ -33,28 +33,41 @@ func (a *App) login(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &body); err != nil {
 		return err
 	}
-	if body.Email == "" || body.Password == "" {
-		return badRequest("email and password are needed")
-	}
-	u, hash, err := a.store.Credentials(r.Context(), strings.ToLower(body.Email))
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	ok, err := a.passwords.Check(r.Context(), hash, body.Password)
+	u, err := a.credentials(r, body.Email, body.Password)
 	if err != nil {
 		return err
 	}
-	if !ok {
-		return httpError{http.StatusUnauthorized, "wrong e-mail or password"}
-	}
 	return respond(w, http.StatusOK, a.session(u))
+}
+
+// credentials is the user with this e-mail and password.
+func (a *App) credentials(r *http.Request, email, password string) (store.User, error) {
+	if email == "" || password == "" {
+		return store.User{}, badRequest("email and password are needed")
+	}
+	u, hash, err := a.store.Credentials(r.Context(), strings.ToLower(email))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return store.User{}, err
+	}
+	ok, err := a.passwords.Check(r.Context(), hash, password)
+	if err != nil {
+		return store.User{}, err
+	}
+	if !ok {
+		return store.User{}, httpError{http.StatusUnauthorized, "wrong e-mail or password"}
+	}
+	return u, nil
 }
 
 func (a *App) me(w http.ResponseWriter, r *http.Request, who auth.Claims) error {
 	if _, err := params(r); err != nil {
 		return err
 	}
-	p, err := a.source.Profile(r.Context(), who)
+	from, err := a.reads(r)
+	if err != nil {
+		return err
+	}
+	p, err := from.Profile(r.Context(), who)
 	if err != nil {
 		return err
 	}
@@ -84,7 +97,7 @@ func (a *App) patchMe(w http.ResponseWriter, r *http.Request, who auth.Claims) e
 		body.Email = &address
 	}
 	var before, after store.User
-	ctx, cancel := detached(r, dbTimeout)
+	ctx, cancel := detached(r)
 	defer cancel()
 	err := a.source.ChangeUser(ctx, who, body.Email, func(ctx context.Context) (err error) {
 		before, after, err = a.store.UpdateUser(ctx, who.ID, body.Name, body.Email)
@@ -109,7 +122,11 @@ func (a *App) users(w http.ResponseWriter, r *http.Request, _ auth.Claims) error
 	if role != "" && !slices.Contains(store.Roles, role) {
 		return badRequest("role is none of USER, AGENT, ADMIN, SUPERUSER")
 	}
-	list, err := a.source.Users(r.Context(), role)
+	from, err := a.reads(r)
+	if err != nil {
+		return err
+	}
+	list, err := from.Users(r.Context(), role)
 	if err != nil {
 		return err
 	}
@@ -121,7 +138,11 @@ func (a *App) inquiries(w http.ResponseWriter, r *http.Request, who auth.Claims)
 	if err != nil {
 		return err
 	}
-	page, err := a.source.Inquiries(r.Context(), store.Viewer{ID: who.ID, Role: who.Role}, f)
+	from, err := a.reads(r)
+	if err != nil {
+		return err
+	}
+	page, err := from.Inquiries(r.Context(), store.Viewer{ID: who.ID, Role: who.Role}, f)
 	if err != nil {
 		return err
 	}
@@ -145,17 +166,14 @@ func (a *App) postInquiry(w http.ResponseWriter, r *http.Request, who auth.Claim
 	if err := text("subject", body.Subject, maxSubject); err != nil {
 		return err
 	}
-	ctx, cancel := detached(r, dbTimeout)
+	ctx, cancel := detached(r)
 	defer cancel()
-	made, err := a.store.CreateInquiry(ctx, who.ID, body.Category, body.Priority, body.Subject)
-	if made.AgentID != 0 { // also if it failed while it committed: that may have happened
-		tell, cancel := detached(r, tellTimeout)
-		defer cancel()
-		if terr := a.source.InquiryCreated(tell, made); terr != nil {
-			// The inquiry is there; failing the request would only have it made twice.
-			a.log.Error("invalidation failed", "path", r.URL.Path, "err", terr)
-		}
-	}
+	var made store.Inquiry
+	agent := a.store.NextAgent()
+	err := a.source.AddInquiry(ctx, who.ID, agent, func(ctx context.Context) (err error) {
+		made, err = a.store.CreateInquiry(ctx, who.ID, agent, body.Category, body.Priority, body.Subject)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -171,7 +189,11 @@ func (a *App) workload(w http.ResponseWriter, r *http.Request, _ auth.Claims) er
 	if _, ok := store.Ranges[name]; !ok {
 		return badRequest("range is none of 7d, 30d, 90d, 365d")
 	}
-	load, err := a.source.Workload(r.Context(), name)
+	from, err := a.reads(r)
+	if err != nil {
+		return err
+	}
+	load, err := from.Workload(r.Context(), name)
 	if err != nil {
 		return err
 	}

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 
-	"github.com/tiercache/tiercache/examples/internal/auth"
 	"github.com/tiercache/tiercache/examples/internal/store"
 )
 
@@ -75,27 +73,6 @@ func (a *App) noRoute(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.fail(w, r, httpError{http.StatusNotFound, "no such route"})
-}
-
-type claimsHandler func(w http.ResponseWriter, r *http.Request, who auth.Claims) error
-
-// as lets in holders of a good token with one of the roles: 401 without such a
-// token, 403 with another role.
-func (a *App) as(roles []store.Role, h claimsHandler) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		if !strings.EqualFold(scheme, "Bearer") || token == "" {
-			return httpError{http.StatusUnauthorized, "a bearer token is needed, see POST /api/login"}
-		}
-		who, err := a.signer.Verify(token)
-		if err != nil {
-			return httpError{http.StatusUnauthorized, "invalid or expired token"}
-		}
-		if !slices.Contains(roles, who.Role) {
-			return httpError{http.StatusForbidden, "not for role " + string(who.Role)}
-		}
-		return h(w, r, who)
-	}
 }
 
 // readJSON decodes a body that is one JSON object with known fields only.

@@ -79,17 +79,19 @@ func all(conditions []string) string {
 	return ` WHERE ` + strings.Join(conditions, ` AND `)
 }
 
-// CreateInquiry stores an open inquiry of the user and assigns it to an agent,
-// in turn. Category and priority must be values of Categories and Priorities.
-func (s *Store) CreateInquiry(ctx context.Context, userID int64, category, priority, subject string) (Inquiry, error) {
-	q := Inquiry{UserID: userID, Category: category, Priority: priority, Status: Statuses[0], Subject: subject,
+// NextAgent is whose turn it is to answer. It is a question of its own, so that who a
+// new inquiry concerns is known before it is written.
+func (s *Store) NextAgent() (id int64) {
+	return s.agents[s.turn.Add(1)%uint64(len(s.agents))]
+}
+
+// CreateInquiry stores an open inquiry of the user for the agent. Category and priority
+// must be values of Categories and Priorities.
+func (s *Store) CreateInquiry(ctx context.Context, userID, agentID int64, category, priority, subject string) (Inquiry, error) {
+	q := Inquiry{UserID: userID, AgentID: agentID, Category: category, Priority: priority, Status: Statuses[0], Subject: subject,
 		CreatedAt: time.Now().UTC().Truncate(time.Second)}
 	err := s.change(ctx, func(tx *sql.Tx) error {
 		if err := tx.QueryRowContext(ctx, `SELECT max(id) + 1 FROM inquiries`).Scan(&q.ID); err != nil {
-			return fmt.Errorf("store: create inquiry: %w", err)
-		}
-		if err := tx.QueryRowContext(ctx, `SELECT id FROM users WHERE role = ? ORDER BY id LIMIT 1 OFFSET ?`,
-			RoleAgent, q.ID%s.agents).Scan(&q.AgentID); err != nil {
 			return fmt.Errorf("store: create inquiry: %w", err)
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO inquiries (id, user_id, agent_id, category, priority, status, subject, created_at, created_day)

@@ -5,10 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,7 +21,8 @@ type Store struct {
 	reads, writes *sql.DB
 	count         counter
 
-	agents   int64 // agents never change after seeding
+	agents   []int64 // their ids; agents never change after seeding
+	turn     atomic.Uint64
 	seededAt time.Time
 }
 
@@ -62,7 +65,18 @@ func (s *Store) check(ctx context.Context) error {
 		return err
 	}
 	s.seededAt = time.Unix(unix, 0).UTC()
-	return s.reads.QueryRowContext(ctx, `SELECT count(*) FROM users WHERE role = ?`, RoleAgent).Scan(&s.agents)
+	err = s.each(ctx, `SELECT id FROM users WHERE role = ? ORDER BY id`, []any{RoleAgent}, func(scan func(...any) error) error {
+		var id int64
+		err := scan(&id)
+		s.agents = append(s.agents, id)
+		return err
+	})
+	if err == nil && len(s.agents) == 0 {
+		return errors.New("it has no agents")
+	}
+	// Each process has turns of its own, which begin anywhere.
+	s.turn.Store(rand.Uint64() >> 1)
+	return err
 }
 
 // SeededAt is the moment the seeded inquiries end.

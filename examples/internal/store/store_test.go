@@ -116,6 +116,39 @@ func TestAProfileAddsUpWhatTheListShows(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotFound)
 }
 
+func TestManyProfilesAreThoseOfOneByOne(t *testing.T) {
+	t.Parallel()
+	s, ctx := open(t, small), context.Background()
+	ids := []int64{1_000_000, account(t, RoleSuperuser, 1).ID, account(t, RoleAgent, 1).ID, account(t, RoleAgent, 2).ID, account(t, RoleUser, 1).ID, account(t, RoleUser, 7).ID}
+	all, err := s.Profiles(ctx, ids)
+	require.NoError(t, err)
+	require.Len(t, all, len(ids)-1, "nobody has the first id")
+	for _, id := range ids[1:] {
+		one, err := s.Profile(ctx, id)
+		require.NoError(t, err)
+		assert.Equal(t, one, all[id])
+	}
+	none, err := s.Profiles(ctx, nil)
+	require.NoError(t, err)
+	assert.Empty(t, none)
+}
+
+func TestTheActiveAreThoseOfTheLastInquiries(t *testing.T) {
+	t.Parallel()
+	s, ctx := open(t, small), context.Background()
+	user := account(t, RoleUser, 9)
+	began := time.Now().Add(-time.Second)
+	q, err := s.CreateInquiry(ctx, user.ID, s.NextAgent(), "billing", "low", "x")
+	require.NoError(t, err)
+	ids, err := s.Active(ctx, began, 10)
+	require.NoError(t, err)
+	assert.ElementsMatch(t, []int64{user.ID, q.AgentID}, ids)
+	ids, err = s.Active(ctx, time.Unix(0, 0), 3)
+	require.NoError(t, err)
+	assert.Len(t, ids, 3)
+	assert.ElementsMatch(t, []int64{user.ID, q.AgentID}, ids[:2], "the last come first")
+}
+
 func TestAWorkloadsPartsAddUpToItsTotals(t *testing.T) {
 	t.Parallel()
 	s, ctx := open(t, small), context.Background()
@@ -170,7 +203,7 @@ func TestANewInquiryIsOpenAndAssignedInTurn(t *testing.T) {
 	s, ctx, user := open(t, small), context.Background(), account(t, RoleUser, 5)
 	agents := map[int64]bool{}
 	for range 5 { // as many as there are agents
-		q, err := s.CreateInquiry(ctx, user.ID, "billing", "urgent", "Hello")
+		q, err := s.CreateInquiry(ctx, user.ID, s.NextAgent(), "billing", "urgent", "Hello")
 		require.NoError(t, err)
 		agents[q.AgentID] = true
 		page, err := s.Inquiries(ctx, user, Filter{Page: 1, Limit: 1})
@@ -194,9 +227,12 @@ func TestEveryStatementIsCountedOnceAtTheDriver(t *testing.T) {
 	user := account(t, RoleUser, 1)
 	count("a profile", 2, 0, func() { _, _ = s.Profile(ctx, user.ID) })
 	count("an agent's profile", 3, 0, func() { _, _ = s.Profile(ctx, account(t, RoleAgent, 1).ID) })
+	count("profiles of users", 2, 0, func() { _, _ = s.Profiles(ctx, []int64{user.ID, user.ID + 1, user.ID + 2}) })
+	count("profiles of nobody", 1, 0, func() { _, _ = s.Profiles(ctx, []int64{1_000_000}) })
+	count("who is active", 1, 0, func() { _, _ = s.Active(ctx, time.Unix(0, 0), 10) })
 	count("a list", 2, 0, func() { _, _ = s.Inquiries(ctx, user, Filter{Page: 1, Limit: 10}) })
 	count("a workload", 2, 0, func() { _, _ = s.Workload(ctx, "7d") })
-	count("an insert", 2, 1, func() { _, _ = s.CreateInquiry(ctx, user.ID, "other", "low", "x") })
+	count("an insert", 1, 1, func() { _, _ = s.CreateInquiry(ctx, user.ID, s.NextAgent(), "other", "low", "x") })
 	count("a prepared statement", 2, 0, func() {
 		stmt, err := s.reads.Prepare(`SELECT name FROM users WHERE id = ?`)
 		require.NoError(t, err)

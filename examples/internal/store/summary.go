@@ -65,17 +65,27 @@ func ratio(sum, n int64) float64 {
 	return float64(sum) / float64(n)
 }
 
-// summarize adds up the inquiries of a condition.
-func (s *Store) summarize(ctx context.Context, where string, arg any) (Summary, error) {
-	var total tally
-	err := s.each(ctx, `SELECT `+tallyColumns+` FROM inquiries WHERE `+where+` GROUP BY status`, []any{arg},
+// summarize adds up the inquiries of each of the ids in a column. Of those without any
+// there is an empty Summary, too.
+func (s *Store) summarize(ctx context.Context, column string, ids []int64) (map[int64]Summary, error) {
+	totals := make(map[int64]tally, len(ids))
+	marks, args := in(ids)
+	err := s.each(ctx, `SELECT `+column+`, `+tallyColumns+` FROM inquiries WHERE `+column+` IN `+marks+` GROUP BY `+column+`, status`, args,
 		func(scan func(...any) error) error {
+			var id int64
 			var t tally
-			if err := scan(t.into()...); err != nil {
+			if err := scan(append([]any{&id}, t.into()...)...); err != nil {
 				return err
 			}
+			total := totals[id]
 			total.add(t)
+			totals[id] = total
 			return nil
 		})
-	return total.summary(), err
+	sums := make(map[int64]Summary, len(ids))
+	for _, id := range ids {
+		total := totals[id]
+		sums[id] = total.summary()
+	}
+	return sums, err
 }

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,10 +16,10 @@ const UserListLimit = 200
 
 const userColumns = `id, email, name, role, created_at`
 
-func scanUser(row interface{ Scan(...any) error }) (User, error) {
+func scanUser(scan func(...any) error) (User, error) {
 	var u User
 	var created int64
-	err := row.Scan(&u.ID, &u.Email, &u.Name, &u.Role, &created)
+	err := scan(&u.ID, &u.Email, &u.Name, &u.Role, &created)
 	u.CreatedAt = time.Unix(created, 0).UTC()
 	return u, err
 }
@@ -41,25 +43,75 @@ func (s *Store) Credentials(ctx context.Context, email string) (User, string, er
 
 // Profile returns the user and what his inquiries add up to, or ErrNotFound.
 func (s *Store) Profile(ctx context.Context, id int64) (Profile, error) {
-	u, err := scanUser(s.reads.QueryRowContext(ctx, `SELECT `+userColumns+` FROM users WHERE id = ?`, id))
-	if errors.Is(err, sql.ErrNoRows) {
-		return Profile{}, ErrNotFound
-	}
+	found, err := s.Profiles(ctx, []int64{id})
 	if err != nil {
-		return Profile{}, fmt.Errorf("store: profile: %w", err)
-	}
-	p := Profile{User: u}
-	if p.Asked, err = s.summarize(ctx, `user_id = ?`, id); err != nil {
 		return Profile{}, err
 	}
-	if u.Role == RoleAgent {
-		assigned, err := s.summarize(ctx, `agent_id = ?`, id)
-		if err != nil {
-			return Profile{}, err
-		}
-		p.Assigned = &assigned
+	p, ok := found[id]
+	if !ok {
+		return Profile{}, ErrNotFound
 	}
 	return p, nil
+}
+
+// Profiles returns the profiles of those of the ids that are a user's, in as many
+// statements as one of them takes: two, and a third if there are agents.
+func (s *Store) Profiles(ctx context.Context, ids []int64) (map[int64]Profile, error) {
+	found := make(map[int64]Profile, len(ids))
+	var agents []int64
+	marks, args := in(ids)
+	err := s.each(ctx, `SELECT `+userColumns+` FROM users WHERE id IN `+marks, args, func(scan func(...any) error) error {
+		u, err := scanUser(scan)
+		found[u.ID] = Profile{User: u}
+		if u.Role == RoleAgent {
+			agents = append(agents, u.ID)
+		}
+		return err
+	})
+	if err != nil || len(found) == 0 {
+		return found, err
+	}
+	asked, err := s.summarize(ctx, `user_id`, slices.Collect(maps.Keys(found)))
+	if err != nil {
+		return nil, err
+	}
+	var assigned map[int64]Summary
+	if len(agents) > 0 {
+		if assigned, err = s.summarize(ctx, `agent_id`, agents); err != nil {
+			return nil, err
+		}
+	}
+	for id, p := range found {
+		p.Asked = asked[id]
+		if sum, ok := assigned[id]; ok {
+			p.Assigned = &sum
+		}
+		found[id] = p
+	}
+	return found, nil
+}
+
+// Active returns the ids of those who have asked since a time, or were to answer, who
+// did so last first, and at most limit of them.
+func (s *Store) Active(ctx context.Context, since time.Time, limit int) (ids []int64, err error) {
+	err = s.each(ctx, `SELECT id FROM (
+			SELECT user_id AS id, created_at FROM inquiries WHERE created_at >= ?1
+			UNION ALL SELECT agent_id, created_at FROM inquiries WHERE created_at >= ?1)
+		GROUP BY id ORDER BY max(created_at) DESC, id LIMIT ?2`, []any{since.Unix(), limit}, func(scan func(...any) error) error {
+		var id int64
+		err := scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}
+
+// in is the right side of an IN.
+func in(ids []int64) (marks string, args []any) {
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	return `(` + strings.TrimSuffix(strings.Repeat(`?,`, len(ids)), `,`) + `)`, args
 }
 
 // Users returns the newest users with the role, or of every role when it is
@@ -79,7 +131,7 @@ func (s *Store) Users(ctx context.Context, role Role) (UserList, error) {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		u, err := scanUser(rows)
+		u, err := scanUser(rows.Scan)
 		if err != nil {
 			return UserList{}, fmt.Errorf("store: users: %w", err)
 		}
@@ -95,7 +147,7 @@ func (s *Store) Users(ctx context.Context, role Role) (UserList, error) {
 // returns him before and after. ErrNotFound, or ErrEmailTaken.
 func (s *Store) UpdateUser(ctx context.Context, id int64, name, email *string) (before, after User, err error) {
 	err = s.change(ctx, func(tx *sql.Tx) error {
-		before, err = scanUser(tx.QueryRowContext(ctx, `SELECT `+userColumns+` FROM users WHERE id = ?`, id))
+		before, err = scanUser(tx.QueryRowContext(ctx, `SELECT `+userColumns+` FROM users WHERE id = ?`, id).Scan)
 		if errors.Is(err, sql.ErrNoRows) {
 			return ErrNotFound
 		}
