@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/assert"
@@ -222,7 +221,7 @@ func faults(t *testing.T, shown series, text string) (out []string) {
 			for _, m := range n.LabelMatchers {
 				values, ok := has[m.Name]
 				switch {
-				case m.Name == labels.MetricName || slices.Contains(target, m.Name):
+				case m.Name == model.MetricNameLabel || slices.Contains(target, m.Name):
 				case !ok:
 					out = append(out, n.Name+" has no label "+m.Name)
 				case !slices.ContainsFunc(values, m.Matches):
