@@ -68,7 +68,7 @@ func fake(t *testing.T, h http.HandlerFunc) (*traffic, *node) {
 func TestAStaleReadAndAFailureAreFound(t *testing.T) {
 	t.Parallel()
 	var name atomic.Value
-	name.Store("Ada Berg")
+	name.Store("Fleet OTHER 7") // of an earlier run
 	tr, n := fake(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == "PATCH" {
 			_, _ = io.WriteString(w, `{}`)
@@ -88,15 +88,15 @@ func TestAStaleReadAndAFailureAreFound(t *testing.T) {
 		}
 	}
 	read()
-	assert.Zero(t, tr.stale.Load(), "as it was seeded")
+	assert.Zero(t, tr.stale.Load(), "as it was found")
 	tr.write(n, 0)
-	name.Store("Fleet 1")
+	name.Store(tr.prefix + "1")
 	read()
 	require.NoError(t, f.result())
 	name.Store("Ada Berg")
 	read()
 	assert.EqualValues(t, 1, tr.stale.Load(), "the old name, on the instance that changed it")
-	name.Store("Fleet 2")
+	name.Store(tr.prefix + "2")
 	read()
 	assert.EqualValues(t, 2, tr.stale.Load(), "a version that nobody wrote")
 	name.Store("")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	crand "crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,7 +25,6 @@ const (
 	writeEvery = 150 * time.Millisecond
 	people     = 60 // whose names are changed and read
 	zipf       = 1.1
-	namePrefix = "Fleet "
 )
 
 // account is a seeded user with a token that every node accepts.
@@ -36,6 +36,7 @@ type account struct {
 // traffic is who reads and writes, and what came of it.
 type traffic struct {
 	nodes         []*node
+	prefix        string // of every name that this run writes: the database may have those of an earlier one
 	users, agents []account
 	history       history
 	issued        []atomic.Int64 // the last version of each user that was sent
@@ -47,7 +48,7 @@ type traffic struct {
 }
 
 func newTraffic(nodes []*node, seed store.Seed, signer *auth.Signer) (*traffic, error) {
-	t := &traffic{nodes: nodes, issued: make([]atomic.Int64, people)}
+	t := &traffic{nodes: nodes, prefix: "Fleet " + crand.Text()[:6] + " ", issued: make([]atomic.Int64, people)}
 	for role, list := range map[store.Role]*[]account{store.RoleUser: &t.users, store.RoleAgent: &t.agents} {
 		for i := 1; i <= people; i++ {
 			id, email, ok := seed.Account(role, i)
@@ -128,10 +129,10 @@ func (t *traffic) read(n *node, random *rand.Rand, user int) {
 // judge looks whether a name that was read is as new as it has to be, and not newer
 // than any.
 func (t *traffic) judge(user int, n *node, began time.Time, name string) {
-	text, ok := strings.CutPrefix(name, namePrefix)
+	text, ok := strings.CutPrefix(name, t.prefix)
 	version, err := strconv.Atoi(text)
 	if !ok || err != nil {
-		version = 0 // as it was seeded
+		version = 0 // as this run has found it
 	}
 	t.judged.Add(1)
 	need := t.history.need(t.users[user].id, n.life, began)
@@ -148,7 +149,7 @@ func (t *traffic) write(n *node, user int) {
 	}
 	defer n.gate.RUnlock()
 	version := t.issued[user].Add(1)
-	body := fmt.Sprintf(`{"name":"%s%d"}`, namePrefix, version)
+	body := fmt.Sprintf(`{"name":"%s%d"}`, t.prefix, version)
 	if t.ask(n, "PATCH", "/api/users/me", t.users[user].header, []byte(body), nil) {
 		t.history.wrote(t.users[user].id, write{int(version), time.Now(), n.life})
 	}
