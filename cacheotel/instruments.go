@@ -52,6 +52,8 @@ var ofTiers = []instrument[tiers]{
 		func(s *tiers, put sink) { put(float64(s.InvalidationErrors)) }},
 	{"tiercache.queued_invalidations", "{invalidation}", "Invalidations that wait for Redis.", level,
 		func(s *tiers, put sink) { put(float64(s.Queued)) }},
+	{"tiercache.memory.budget", "By", "What the entries of all caches may take in memory.", level,
+		func(s *tiers, put sink) { put(float64(s.MemoryBudget)) }},
 	{"tiercache.warm_runs", "{run}", "Runs of a Warmer's jobs in this process that have ended.", counter,
 		func(s *tiers, put sink) { put(float64(s.WarmRuns)) }},
 	{"tiercache.warm_loads", "{key}", "Keys that a Warmer loaded.", counter,

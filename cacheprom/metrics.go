@@ -46,6 +46,8 @@ var ofTiers = []metric[tiers]{
 		func(s *tiers, put sink) { put(float64(s.InvalidationErrors)) }},
 	{desc("queued_invalidations", "Invalidations that wait for Redis."), prometheus.GaugeValue,
 		func(s *tiers, put sink) { put(float64(s.Queued)) }},
+	{desc("memory_budget_bytes", "What the entries of all caches may take in memory."), prometheus.GaugeValue,
+		func(s *tiers, put sink) { put(float64(s.MemoryBudget)) }},
 	{desc("warm_runs_total", "Runs of a Warmer's jobs in this process that have ended."), prometheus.CounterValue,
 		func(s *tiers, put sink) { put(float64(s.WarmRuns)) }},
 	{desc("warm_loads_total", "Keys that a Warmer loaded."), prometheus.CounterValue,
