@@ -2,6 +2,7 @@ package tiercache_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net"
 	"os"
@@ -58,8 +59,11 @@ func client(t *testing.T, addr string) *redis.Client {
 	return c
 }
 
+// open opens Tiers of 4 MiB, if cfg says nothing else: the policy's counters for the
+// usual 64 take a tenth of a second to clear with the race detector.
 func open(t *testing.T, cfg tiercache.Config) *tiercache.Tiers {
 	t.Helper()
+	cfg.MemoryBytes = cmp.Or(cfg.MemoryBytes, 4<<20)
 	tiers, err := tiercache.Open(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = tiers.Close() })
