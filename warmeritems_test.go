@@ -328,6 +328,30 @@ func TestAJobReplacesWhatThereIsAndIsNoReader(t *testing.T) {
 	})
 }
 
+func TestAJobThatMeetsAReadersLoadIsNoOperationThatJoinsIt(t *testing.T) {
+	t.Parallel()
+	inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
+		cache := newCache(b.T, tiers, tiercache.Options[int]{})
+		w, _ := runJobs(b.T, tiers, cache.WarmEach(tiercache.Job{Name: "j"}, these("k:1"), each(2)))
+		begun, ended := make(chan struct{}), make(chan error, 1)
+		go func() {
+			_, err := cache.GetOrLoad(bg, "k:1", func(context.Context) (int, error) {
+				close(begun)
+				time.Sleep(time.Second)
+				return 1, nil
+			})
+			ended <- err
+		}()
+		<-begun
+		require.NoError(b, w.Trigger(bg, "j"))
+		require.NoError(b, <-ended)
+		s := cache.Stats()
+		assert.EqualValues(b, 1, s.Operations)
+		assert.EqualValues(b, 1, s.Warmed)
+		assert.Zero(b, s.Coalesced)
+	})
+}
+
 func TestAJobThatNobodyReadsFromStopsUntilSomebodyDoes(t *testing.T) {
 	t.Parallel()
 	inMemoryBubble(t, func(t *testing.T, tiers *tiercache.Tiers, cache *tiercache.Cache[int]) {

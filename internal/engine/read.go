@@ -126,7 +126,7 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 	first, led := true, false
 	join := func() {
 		call.part.leave()
-		if first {
+		if first && !call.warm { // a job's is no operation
 			c.counts.coalesced.Add(1)
 		}
 		first = false
