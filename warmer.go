@@ -59,9 +59,11 @@ type Job struct {
 	// batch are loaded together. Default: no limit.
 	Rate float64
 
-	// Retries is how often a key that could not be loaded is tried again, and how often
-	// the keys are asked for again: after a quarter of a second, half of it random, and
-	// then twice that each time, up to 10 s. Default: 3. Negative: never.
+	// Retries is how often a key that could not be loaded is tried again, and one whose
+	// value was loaded and not stored, since it was invalidated meanwhile or Redis did
+	// not take it; and how often the keys are asked for again: after a quarter of a
+	// second, half of it random, and then twice that each time, up to 10 s. Default: 3.
+	// Negative: never.
 	Retries int
 
 	// Batch is how many keys WarmMany loads in one call, at most 1000. Default: 100.

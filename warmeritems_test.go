@@ -228,6 +228,32 @@ func TestStatusTellsHowFarAJobIsAndHowLongItTakesYet(t *testing.T) {
 // job: loads old | somebody invalidates, returns | (unfenced) job: stores old
 func TestWhatAJobLoadedBeforeAnInvalidationIsNotStored(t *testing.T) {
 	t.Parallel()
+	invalidatedMeanwhile(t, -1, func(b bubble, cache *tiercache.Cache[int], w *tiercache.Warmer, err error) {
+		require.ErrorContains(b, err, "1 of 1 keys failed")
+		require.ErrorContains(b, err, "not stored")
+		assert.Equal(b, 1, w.Status()[0].Failed)
+		_, ok, err := cache.Get(bg, "k:1")
+		require.NoError(b, err)
+		assert.False(b, ok)
+	})
+}
+
+func TestWhatAJobLoadedAndDidNotStoreIsLoadedAgain(t *testing.T) {
+	t.Parallel()
+	invalidatedMeanwhile(t, 1, func(b bubble, cache *tiercache.Cache[int], w *tiercache.Warmer, err error) {
+		require.NoError(b, err)
+		assert.Equal(b, 1, w.Status()[0].Done)
+		is, ok, err := cache.Get(bg, "k:1")
+		require.NoError(b, err)
+		assert.True(b, ok)
+		assert.Equal(b, 3, is, "what the source has after the invalidation")
+	})
+}
+
+// invalidatedMeanwhile runs a job whose first load is overtaken by an invalidation: it
+// gives 2, and the next 3.
+func invalidatedMeanwhile(t *testing.T, retries int, then func(bubble, *tiercache.Cache[int], *tiercache.Warmer, error)) {
+	t.Helper()
 	for name, inv := range invalidations {
 		for _, many := range []bool{false, true} {
 			for _, standing := range []bool{false, true} {
@@ -239,17 +265,22 @@ func TestWhatAJobLoadedBeforeAnInvalidationIsNotStored(t *testing.T) {
 							require.NoError(b, cache.Set(bg, "k:1", 1))
 						}
 						begun, goOn := make(chan struct{}), make(chan struct{})
-						job := cache.WarmEach(tiercache.Job{Name: "j"}, these("k:1"), func(context.Context, string) (int, error) {
-							close(begun)
-							<-goOn
-							return 2, nil
-						})
-						if many {
-							job = cache.WarmMany(tiercache.Job{Name: "j"}, these("k:1"), func(context.Context, []string) (map[string]int, error) {
+						value := 1
+						load := func(context.Context, string) (int, error) {
+							if value++; value == 2 {
 								close(begun)
 								<-goOn
-								return map[string]int{"k:1": 2}, nil
+							}
+							return value, nil
+						}
+						job := tiercache.Job{Name: "j", Retries: retries}
+						if many {
+							job = cache.WarmMany(job, these("k:1"), func(ctx context.Context, _ []string) (map[string]int, error) {
+								v, err := load(ctx, "k:1")
+								return map[string]int{"k:1": v}, err
 							})
+						} else {
+							job = cache.WarmEach(job, these("k:1"), load)
 						}
 						w, _ := runJobs(b.T, tiers, job)
 						ended := make(chan error, 1)
@@ -257,10 +288,7 @@ func TestWhatAJobLoadedBeforeAnInvalidationIsNotStored(t *testing.T) {
 						<-begun
 						require.NoError(b, inv(tiers))
 						close(goOn)
-						require.NoError(b, <-ended)
-						_, ok, err := cache.Get(bg, "k:1")
-						require.NoError(b, err)
-						assert.False(b, ok)
+						then(b, cache, w, <-ended)
 					})
 				})
 			}
@@ -297,6 +325,30 @@ func TestAJobReplacesWhatThereIsAndIsNoReader(t *testing.T) {
 		found, err = cache.GetMany(bg, []string{"k1", "k2"})
 		require.NoError(b, err)
 		assert.Empty(b, found)
+	})
+}
+
+func TestAJobThatMeetsAReadersLoadIsNoOperationThatJoinsIt(t *testing.T) {
+	t.Parallel()
+	inEveryBubble(t, func(b bubble, tiers *tiercache.Tiers) {
+		cache := newCache(b.T, tiers, tiercache.Options[int]{})
+		w, _ := runJobs(b.T, tiers, cache.WarmEach(tiercache.Job{Name: "j"}, these("k:1"), each(2)))
+		begun, ended := make(chan struct{}), make(chan error, 1)
+		go func() {
+			_, err := cache.GetOrLoad(bg, "k:1", func(context.Context) (int, error) {
+				close(begun)
+				time.Sleep(time.Second)
+				return 1, nil
+			})
+			ended <- err
+		}()
+		<-begun
+		require.NoError(b, w.Trigger(bg, "j"))
+		require.NoError(b, <-ended)
+		s := cache.Stats()
+		assert.EqualValues(b, 1, s.Operations)
+		assert.EqualValues(b, 1, s.Warmed)
+		assert.Zero(b, s.Coalesced)
 	})
 }
 

@@ -164,6 +164,8 @@ func (c *Cache) LoadMany(ctx context.Context, keys []string, load ManyLoader, ca
 		switch o := &ones[i]; {
 		case o.err != nil:
 			failed[o.key] = o.err
+		case call.warm && o.out.lost:
+			failed[o.key] = errLost
 		case o.out.absent || o.out.err == nil && o.out.source == nowhere:
 		case o.out.err != nil:
 			failed[o.key] = o.out.err

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 )
 
 // Jobs fill a cache by loads as any others, see package warm.
+
+// errLost has a key tried again: a job is to store what it loads.
+var errLost = errors.New("tiercache: the value was loaded and not stored: its key was invalidated meanwhile, or Redis did not take it")
 
 // WarmOne loads key, whatever there is. What does not exist has not failed.
 func (c *Cache) WarmOne(ctx context.Context, key string, load Loader, call Call) error {

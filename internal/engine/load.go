@@ -30,9 +30,21 @@ func (c *Cache) loadAlone(ctx context.Context, out *outcome, hash uint64, key st
 	for _, h := range holds {
 		gens, ok := c.eng.localGens(c.allTags(h.key, call.Tags, l.names), h.v)
 		if !ok || !c.keepAlone(h, l, gens, out.loadBegan) {
-			c.refuse(h.hash)
+			c.refuse(out, h.hash)
 		}
 	}
+	out.lost = out.lost || c.voided(out, key) || c.mightFill(key)
+}
+
+// voided tells whether a pattern that was issued meanwhile voids what memory keeps.
+func (c *Cache) voided(out *outcome, key string) bool {
+	return c.eng.patterns.table.Load().voids(out.v.seq, key)
+}
+
+// mightFill tells whether what Redis does not have counts for nothing, and could be
+// stored there.
+func (c *Cache) mightFill(key string) bool {
+	return !c.spec.MemoryOnly && c.eng.useRedis(key) && c.eng.remote.Writable(c.eng.prefix+key)
 }
 
 // loadHere loads for a memory-only cache. Its values have the generations that
@@ -64,15 +76,16 @@ func (c *Cache) loadHere(ctx context.Context, out *outcome, hash uint64, key str
 		return
 	}
 	if err := c.obtainAfter(ctx, &b, l); err != nil {
-		c.refuse(hash)
+		c.refuse(out, hash)
 		return
 	}
 	for i, h := range holds {
 		gens, ok := c.eng.present(ctx, b.of(i))
 		if !ok || !c.keepAlone(h, l, gens, out.loadBegan) {
-			c.refuse(h.hash)
+			c.refuse(out, h.hash)
 		}
 	}
+	out.lost = out.lost || c.voided(out, key)
 }
 
 // unmarked is errMarked if a Mutate of one of the keys is under way. One that begins
@@ -99,6 +112,7 @@ func (c *Cache) unmarked(ctx context.Context, holds []hold) error {
 func (c *Cache) loadUnstored(ctx context.Context, out *outcome, key string, load Loader, call Call, old *outcome) {
 	if load != nil {
 		c.run(ctx, out, key, load, call, old, nil)
+		out.lost = out.err == nil || out.absent
 	}
 	out.standing = false
 }
@@ -143,7 +157,7 @@ func (c *Cache) loadHeld(ctx context.Context, out *outcome, holds []hold, load L
 	if ok && l.ttl > 0 {
 		if err = c.obtainAfter(ctx, &b, l); err != nil {
 			l.ttl = 0
-			c.refuse(first.hash)
+			c.refuse(out, first.hash)
 		}
 	}
 	if !ok || l.ttl <= 0 {
@@ -203,12 +217,14 @@ func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l *loaded, ge
 	case err != nil: // it may have been filled, or not: then nobody waits for the lease
 		c.counts.errors.Add(1)
 		c.keepAlone(h, *l, gens, out.loadBegan)
+		out.lost = c.mightFill(h.key)
 		return gens, false, err
 	case !filled:
-		c.refuse(h.hash)
+		c.refuse(out, h.hash)
 		return gens, false, nil
 	}
 	gens, standing = c.eng.present(ctx, gens)
+	out.lost = out.lost || !standing
 	if life := c.memoryLife(l.ttl); standing && life > 0 {
 		c.eng.keep(c.filledItem(h, *l, life, gens), h.v)
 	}
@@ -216,7 +232,8 @@ func (c *Cache) fillOne(ctx context.Context, out *outcome, h hold, l *loaded, ge
 }
 
 // refuse counts a value that is not stored, since somebody has invalidated meanwhile.
-func (c *Cache) refuse(hash uint64) {
+func (c *Cache) refuse(out *outcome, hash uint64) {
+	out.lost = true
 	c.counts.fillsRefused.Add(1)
 	c.eng.ghosts.note(hash, unstored, never)
 }

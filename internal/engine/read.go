@@ -48,6 +48,8 @@ type outcome struct {
 	// standing: Redis had it a moment ago, or its fill was acknowledged; without
 	// Redis, always. False after a refused fill: somebody invalidated meanwhile.
 	standing bool
+	// lost: it was loaded and is not stored, by no fault of its own. Another load may be.
+	lost bool
 }
 
 type source int
@@ -95,6 +97,8 @@ func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (a
 	switch {
 	case err != nil:
 		return nil, err
+	case call.warm && out.lost:
+		return nil, errLost
 	case out.err != nil:
 		return nil, out.err
 	case out.absent:
@@ -122,7 +126,7 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 	first, led := true, false
 	join := func() {
 		call.part.leave()
-		if first {
+		if first && !call.warm { // a job's is no operation
 			c.counts.coalesced.Add(1)
 		}
 		first = false

@@ -84,7 +84,7 @@ func (c *Cache) setOne(ctx context.Context, key string, l *loaded, tags []*tag) 
 		e.drop(key)
 	default: // somebody invalidated between the two steps, and was later
 		e.drop(key)
-		c.refuse(h.hash)
+		c.refuse(new(outcome), h.hash)
 	}
 }
 

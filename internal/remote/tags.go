@@ -39,6 +39,9 @@ const (
 	tagMark   = 35
 	clockName = reserved + "clock"
 	tickLen   = 16
+	// pastTicks is no reading: a record has no room for it, and Lua counts no further.
+	// What is not one for a reader must not be one for the scripts, and the reverse.
+	pastTicks = 9e15
 )
 
 func parseTag(raw string) (t Tag) {
@@ -142,7 +145,7 @@ func (r *Remote) Clock(ctx context.Context) (t Tick, err error) {
 	if err != nil {
 		return t, err
 	}
-	if n, err := strconv.ParseUint(string(reply.Raw), 10, 64); err == nil && n > 0 {
+	if n, err := strconv.ParseUint(string(reply.Raw), 10, 64); err == nil && n > 0 && n < pastTicks {
 		return Tick{n, reply.Stamp}, nil
 	}
 	return r.clock(ctx, clockScript)
