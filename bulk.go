@@ -26,8 +26,8 @@ func (c *Cache[T]) GetMany(ctx context.Context, keys []string) (map[string]T, er
 // another that shares the Redis. Those of the others are waited for meanwhile. Each key
 // is stored, shared and guarded as by a GetOrLoad of its own, and counts as one.
 //
-// What load's map lacks is absent, as if it were ErrNotFound, and not in the result; an
-// absence is no error. What it has beyond the keys that it was asked for is ignored: an
+// load's map has the keys that load was called with, and not the ids in them. What it
+// lacks is absent, as if it were ErrNotFound, and not in the result; an absence is no error. What it has beyond the keys that it was asked for is ignored: an
 // invalidation of such a key during the load would have gone unnoticed. load's error is
 // that of every key it was called with; or it returns its map, not nil, and a KeyErrors
 // for the keys that failed. The context of load is that of GetOrLoad's: it ends when

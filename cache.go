@@ -80,6 +80,9 @@ func New[T any](tiers *Tiers, opts Options[T]) (*Cache[T], error) {
 // A value that is asked for shortly before it expires may be loaded anew in the
 // background, so load may run after this call has returned.
 func (c *Cache[T]) GetOrLoad(ctx context.Context, key string, load func(context.Context) (T, error), opts ...CallOption) (T, error) {
+	if load == nil {
+		return c.none(errNoLoader)
+	}
 	call := callOf(opts)
 	if !call.Fresh {
 		if f := c.c.Hit(key, true); f.OK {
@@ -131,6 +134,9 @@ func (c *Cache[T]) Get(ctx context.Context, key string) (value T, ok bool, err e
 // come before it begins share it. What is there stays if load fails, and its error is
 // returned.
 func (c *Cache[T]) Refresh(ctx context.Context, key string, load func(context.Context) (T, error), opts ...CallOption) (T, error) {
+	if load == nil {
+		return c.none(errNoLoader)
+	}
 	call := callOf(opts)
 	call.Load = true
 	v, err := c.c.Load(ctx, key, c.untyped(load), call)

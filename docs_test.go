@@ -21,7 +21,9 @@ func pages(t *testing.T) []string {
 	docs, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)
 	require.NotEmpty(t, docs)
-	return append(docs, "README.md")
+	beside, err := filepath.Glob("*/README.md")
+	require.NoError(t, err)
+	return append(append(docs, beside...), "README.md")
 }
 
 // Code in the pages that is a whole file compiles; what begins otherwise is a fragment, or
@@ -53,7 +55,9 @@ func TestTheCodeInThePagesCompiles(t *testing.T) {
 var (
 	makeCommand = regexp.MustCompile("(?m)(?:`|^)make ([a-z-]+)")
 	testCommand = regexp.MustCompile("go test [^`\n]*?-run '([^']+)'([^`\n]*)`")
-	pageLink    = regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`)
+	pageLink    = regexp.MustCompile(`\]\(([^)#]*)#?([^)]*)\)`)
+	heading     = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	notInAnchor = regexp.MustCompile(`[^a-z0-9_ -]`)
 	code        = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
 	target      = regexp.MustCompile(`(?m)^([a-z-]+):.*## `)
 	testName    = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
@@ -124,11 +128,29 @@ func TestThePagesLinkToWhatIsThere(t *testing.T) {
 				continue
 			}
 			links++
-			_, err := os.Stat(filepath.Join(filepath.Dir(page), m[1]))
+			to := page
+			if m[1] != "" {
+				to = filepath.Join(filepath.Dir(page), m[1])
+			}
+			_, err := os.Stat(to)
 			assert.NoError(t, err, "%s", page)
+			if err == nil && m[2] != "" {
+				assert.Contains(t, anchors(t, to), m[2], "%s", page)
+			}
 		}
 	}
 	require.Greater(t, links, 10)
+}
+
+// anchors are what links into a page may name: its headings, as GitHub makes them.
+func anchors(t *testing.T, page string) (all []string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	require.NoError(t, err)
+	for _, m := range heading.FindAllStringSubmatch(string(text), -1) {
+		all = append(all, strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return all
 }
 
 // doc.go is the manual: whoever reads it has met every name.

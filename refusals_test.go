@@ -60,3 +60,19 @@ func TestClocksAQuarterOfAnHourApartChangeNothing(t *testing.T) {
 		})
 	}
 }
+
+func TestANilLoaderIsAnErrorThatSaysSo(t *testing.T) {
+	t.Parallel()
+	c := newCache(t, open(t, tiercache.Config{}), tiercache.Options[int]{TTL: time.Minute})
+	for name, read := range map[string]func() (int, error){
+		"GetOrLoad": func() (int, error) { return c.GetOrLoad(bg, "k", nil) },
+		"Refresh":   func() (int, error) { return c.Refresh(bg, "k", nil) },
+	} {
+		_, err := read()
+		assert.EqualError(t, err, "tiercache: the loader is nil", name)
+	}
+	assert.Zero(t, c.Stats().Operations, "what is refused is no operation")
+	require.NoError(t, c.Set(bg, "k", 1))
+	_, err := c.GetOrLoad(bg, "k", nil)
+	assert.EqualError(t, err, "tiercache: the loader is nil", "a hit does not hide the mistake")
+}

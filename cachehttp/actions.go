@@ -72,7 +72,11 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request, action string, pla
 	if err != nil {
 		status = statusOf(err)
 		fail(w, status, err.Error())
-		end(slog.LevelWarn, status, slog.String("refused", h.names.problem(err)))
+		refused := http.StatusText(status) // the text of err may have a key in it
+		if h.names.whole {
+			refused = h.names.problem(err)
+		}
+		end(slog.LevelWarn, status, slog.String("refused", refused))
 		return
 	}
 	d.OK = true
