@@ -24,7 +24,7 @@ func TestOfAKeyOnlyItsKindIsShown(t *testing.T) {
 		"secret":                                  "…",
 		"a:ann@example.com:b:4111 1111 1111 1111": "a:…:…:…",
 		"tenant:7:smith:orders":                   "tenant:…:…:…",
-		":x": ":…",
+		":x":                                      ":…",
 	} {
 		got := m.key(key)
 		mark := strings.TrimPrefix(got, want)
