@@ -10,6 +10,7 @@ import (
 // Authorizer returns who a request is from, for the log, or why it may not do an action:
 // "read", "clear", "invalidate" or "warm". It is asked for each request, for a stream once
 // a minute besides, and to tell a reader what else is allowed; so it changes nothing.
+// Who may "invalidate" may name the pattern *, which is everything, as "clear" is.
 //
 // An error that is or wraps Unauthenticated is answered with 401, any other with 403.
 // Its text goes into the log and not into the answer. Called concurrently.

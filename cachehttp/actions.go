@@ -72,11 +72,7 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request, action string, pla
 	if err != nil {
 		status = statusOf(err)
 		fail(w, status, err.Error())
-		refused := http.StatusText(status) // the text of err may have a key in it
-		if h.names.whole {
-			refused = h.names.problem(err)
-		}
-		end(slog.LevelWarn, status, slog.String("refused", refused))
+		end(slog.LevelWarn, status, slog.String("refused", h.reason(err)))
 		return
 	}
 	d.OK = true
@@ -92,6 +88,14 @@ func statusOf(err error) int {
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusBadRequest // what is left is a target that makes no sense
+}
+
+// reason is why an action was not done, for the log: without the key, unless it may be shown.
+func (h *Handler) reason(err error) string {
+	if _, ok := errors.AsType[*problem](err); ok || h.names.whole || errors.Is(err, tiercache.ErrClosed) {
+		return shorten(err.Error())
+	}
+	return "the target makes no sense"
 }
 
 // readBody returns JSON, or nothing if nothing was sent.

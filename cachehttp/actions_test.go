@@ -251,11 +251,26 @@ func TestEachActionLeavesALineInTheLog(t *testing.T) {
 		assert.Contains(t, refused, part)
 	}
 	post(h, "/invalidate", `{"kind":"key","target":"`+strings.Repeat("secret", 1<<10)+`"`)
-	broken := log.take()
-	assert.NotContains(t, broken, "secret")
-	assert.Contains(t, broken, `refused="Bad Request"`, "the log does not refer to the log")
+	assert.NotContains(t, log.take(), "secret")
+	for body, why := range map[string]string{
+		`{"kind":"user","target":"user:ann"}`:                                 `refused="kind must be`,
+		`{"kind":"key","target":"user:` + strings.Repeat("ann", 1<<14) + `"}`: `refused="the body is too long"`,
+		`{"kind":"key","target":""}`:                                          `refused="the target makes no sense"`,
+	} {
+		w := post(h, "/invalidate", body)
+		require.GreaterOrEqual(t, w.Code, 400, w.Body)
+		refused := log.take()
+		assert.Contains(t, refused, why, "the log is where one looks")
+		assert.NotContains(t, refused, "ann")
+	}
 	ask(h, "GET", "/", "", "Role", "admin")
 	assert.Empty(t, log.take(), "reads leave none")
+
+	closed := newTiers(t)
+	h = newHandler(t, closed, Config{Authorizer: byRole, Logger: logger})
+	require.NoError(t, closed.Close())
+	post(h, "/clear", "{}")
+	assert.Contains(t, log.take(), "closed")
 
 	h = newHandler(t, newTiers(t), Config{Authorizer: byRole, Logger: logger, ShowKeys: true})
 	post(h, "/invalidate", `{"kind":"key","target":"user:ann\nwho=eve"}`)

@@ -22,19 +22,20 @@ func newMasker(whole bool) masker { return masker{whole, maphash.MakeSeed()} }
 
 // key shows a key, a tag or a pattern: of "user:email:ann@example.com" it is
 // "user:email:…1f", where the mark is the same for the same key and says nothing of it
-// to who does not know the seed, which is made anew by each Handler. What comes before the last
-// ":" is taken to say what kind of key it is if it is words, and masked if it has digits
-// or signs.
+// to who does not know the seed, which is made anew by each Handler. The words that come
+// before the last ":" are taken to say what kind of key it is. From the first part on that
+// has digits or signs nothing is: what follows an id may be a name, which is a word as well.
 func (m masker) key(key string) string {
 	if m.whole {
 		return shorten(key)
 	}
 	at := strings.LastIndexByte(key, ':') + 1
 	var b strings.Builder
+	words := true
 	for part := range strings.SplitAfterSeq(key[:at], ":") {
-		if isWord(strings.TrimSuffix(part, ":")) {
+		if words = words && isWord(strings.TrimSuffix(part, ":")); words {
 			b.WriteString(part)
-		} else {
+		} else if part != "" {
 			b.WriteString("…:")
 		}
 	}

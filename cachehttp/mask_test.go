@@ -22,8 +22,9 @@ func TestOfAKeyOnlyItsKindIsShown(t *testing.T) {
 		"session:f00dcafe12:user":                 "session:…:…",
 		"ann@example.com":                         "…",
 		"secret":                                  "…",
-		"a:ann@example.com:b:4111 1111 1111 1111": "a:…:b:…",
-		":x": ":…",
+		"a:ann@example.com:b:4111 1111 1111 1111": "a:…:…:…",
+		"tenant:7:smith:orders":                   "tenant:…:…:…",
+		":x":                                      ":…",
 	} {
 		got := m.key(key)
 		mark := strings.TrimPrefix(got, want)

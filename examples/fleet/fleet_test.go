@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -119,6 +120,17 @@ func TestANodeThatIsOutIsNotAsked(t *testing.T) {
 	tr.write(n, 0)
 	assert.Zero(t, asked.Load())
 	assert.Zero(t, tr.failed.Load())
+}
+
+func TestWhoInterruptsIsNotToldOfALimit(t *testing.T) {
+	t.Parallel()
+	never := func() bool { return false }
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := until(ctx, time.Hour, "pigs fly", never)
+	require.ErrorIs(t, err, context.Canceled)
+	require.NotContains(t, err.Error(), "in vain")
+	require.ErrorContains(t, until(t.Context(), time.Nanosecond, "pigs fly", never), "waited 1ns in vain until pigs fly")
 }
 
 func TestWithoutARedisServerItSaysSo(t *testing.T) {

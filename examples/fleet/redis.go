@@ -76,13 +76,14 @@ func (r *redisServer) kill() {
 
 // until looks again and again whether something is so.
 func until(ctx context.Context, limit time.Duration, what string, so func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+	waited := time.After(limit)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !so() {
 		select {
 		case <-ctx.Done():
+			return fmt.Errorf("interrupted while waiting until %s: %w", what, ctx.Err())
+		case <-waited:
 			return fmt.Errorf("waited %v in vain until %s", limit, what)
 		case <-tick.C:
 		}
