@@ -3,6 +3,7 @@ package tiercache_test
 import (
 	"bufio"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -99,6 +100,13 @@ func spyOn(t *testing.T, s *redistest.Server) *spy {
 	})
 	t.Cleanup(func() { _ = conn.Close(); reading.Wait() })
 	return p
+}
+
+// all is the commands so far.
+func (p *spy) all() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.seen)
 }
 
 // calls returns the commands so far whose text has all words.
