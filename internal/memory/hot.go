@@ -36,8 +36,9 @@ type run struct {
 	end   int
 }
 
-// feed counts what was read. Of many reads each step-th counts for step, so that what
-// is read too often for all of it to be remembered has its share.
+// feed counts what was read. Of many reads one in step counts for step, so that what is
+// read too often for all of it to be remembered has its share. It is any of those step:
+// were it each step-th, of two keys that are read in turn one would count for both.
 func (s *sketch) feed(hashes []uint64, runs []run, now int64) {
 	s.age(now)
 	var all, before uint64
@@ -48,13 +49,17 @@ func (s *sketch) feed(hashes []uint64, runs []run, now int64) {
 		return
 	}
 	step := (all + mostFed - 1) / mostFed
-	at, start := rand.Uint64N(step), 0
+	var start, from uint64 // from: of the reads that a sample stands for
+	next := rand.Uint64N(min(step, all))
 	for _, r := range runs {
 		recent := hashes[start:r.end]
-		for ; at < before+r.reads; at += step {
-			s.add(recent[(at-before)*uint64(len(recent))/r.reads], step)
+		for from < all && next < before+r.reads {
+			s.add(recent[(next-before)*uint64(len(recent))/r.reads], min(step, all-from))
+			if from += step; from < all {
+				next = from + rand.Uint64N(min(step, all-from))
+			}
 		}
-		before, start = before+r.reads, r.end
+		before, start = before+r.reads, uint64(r.end)
 	}
 }
 

@@ -179,3 +179,19 @@ func BenchmarkFeed(b *testing.B) {
 		s.feed(some, []run{{1000, len(some)}}, 1)
 	}
 }
+
+// Were each second read the sample, one of the two would have all of the reads.
+func TestTwoHashesThatAreReadInTurnHaveHalfOfTheReadsEach(t *testing.T) {
+	t.Parallel()
+	var s sketch
+	turns := make([]uint64, recentReads)
+	for i := range turns {
+		turns[i] = uint64(i % 2)
+	}
+	const tellings = 100
+	for range tellings {
+		s.feed(turns, []run{{reads: recentReads, end: recentReads}}, 0)
+	}
+	require.EqualValues(t, tellings*recentReads, s.total)
+	require.InDelta(t, 0.5, float64(s.counts[0])/float64(s.total), 0.1)
+}
