@@ -83,19 +83,18 @@ func (c *Cache[T]) GetOrLoad(ctx context.Context, key string, load func(context.
 	if load == nil {
 		return c.none(errNoLoader)
 	}
-	call := callOf(opts)
-	if !call.Fresh {
-		if f := c.c.Hit(key, true); f.OK {
+	if !fresh(opts) {
+		if f := c.c.Hit(key, true); f.OK() {
 			if f.Early() {
-				c.c.Refresh(ctx, key, c.untyped(load), call, f)
+				c.c.Refresh(ctx, key, c.untyped(load), callOf(opts), f)
 			}
-			if f.Absent {
+			if f.Absent() {
 				return c.none(c.c.Absence())
 			}
 			return c.out(f.Value), nil
 		}
 	}
-	v, err := c.c.Load(ctx, key, c.untyped(load), call)
+	v, err := c.c.Load(ctx, key, c.untyped(load), callOf(opts))
 	if err != nil {
 		return c.none(err)
 	}
@@ -116,8 +115,8 @@ func (c *Cache[T]) untyped(load func(context.Context) (T, error)) engine.Loader 
 // neither has one, and if they know that there is none. The error is ErrClosed,
 // that of ctx, or that of a bad key; trouble with Redis is a miss.
 func (c *Cache[T]) Get(ctx context.Context, key string) (value T, ok bool, err error) {
-	if f := c.c.Hit(key, false); f.OK {
-		if f.Absent {
+	if f := c.c.Hit(key, false); f.OK() {
+		if f.Absent() {
 			return value, false, nil
 		}
 		return c.out(f.Value), true, nil
@@ -171,6 +170,16 @@ func (c *Cache[T]) out(stored any) T {
 }
 
 func (c *Cache[T]) none(err error) (zero T, _ error) { return zero, err }
+
+// fresh tells whether one of opts is Fresh: a hit in memory asks for no more.
+func fresh(opts []CallOption) bool {
+	for i := range opts {
+		if opts[i].fresh {
+			return true
+		}
+	}
+	return false
+}
 
 func callOf(opts []CallOption) (call engine.Call) {
 	for _, o := range opts {

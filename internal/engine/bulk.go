@@ -53,17 +53,17 @@ func (c *Cache) HitMany(keys []string, fresh, loads bool, found func(key string,
 			}
 		}
 		var f Found
-		var at int64
-		hash := memory.Hash(key)
+		hash, at := memory.Hash(key), int64(0)
 		if !fresh {
-			f, at = c.find(hash, key, loads)
+			at = now()
+			f = c.find(hash, key, at, loads)
 		}
 		if f.early != nil {
 			early = append(early, Early{key, f})
 		}
-		if f.OK && !f.Absent {
+		if f.OK() && !f.Absent() {
 			if found(key, f.Value) {
-				c.countHit(hash, at, f)
+				c.countHit(hash, at, f.how)
 			}
 			continue
 		}
@@ -71,8 +71,8 @@ func (c *Cache) HitMany(keys []string, fresh, loads bool, found func(key string,
 			others = make(map[string]struct{}, len(keys)-i)
 		}
 		others[key] = struct{}{}
-		if f.OK {
-			c.countHit(hash, at, f)
+		if f.OK() {
+			c.countHit(hash, at, f.how)
 		} else {
 			if left == nil {
 				left = make([]string, 0, len(keys)-i)

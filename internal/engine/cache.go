@@ -139,14 +139,28 @@ func (c *Cache) Counts() Counts {
 // Name is the name the cache was registered under.
 func (c *Cache) Name() string { return c.spec.Name }
 
-// Found is what memory has under a key.
+// Found is what memory has under a key. It has three fields and four words, so that it
+// is returned in registers: copied by way of the stack it costs a hit a tenth.
 type Found struct {
-	Value  any
-	OK     bool
-	Absent bool // the answer is that there is no such thing
-	Stale  bool // its last load failed, and it is not yet time for the next
-	early  *item
+	Value any
+	early *item
+	how   how
 }
+
+// how memory answers.
+type how uint8
+
+const (
+	hit       how = 1 << iota // it does
+	hitAbsent                 // that there is no such thing
+	hitStale                  // since the last load failed, and it is not yet time for the next
+)
+
+// OK tells whether memory answers.
+func (f Found) OK() bool { return f.how != 0 }
+
+// Absent tells whether the answer is that there is no such thing.
+func (f Found) Absent() bool { return f.how&hitAbsent != 0 }
 
 // Early tells whether the caller is the one who is to have it refreshed.
 func (f Found) Early() bool { return f.early != nil }
@@ -155,46 +169,55 @@ func (f Found) Early() bool { return f.early != nil }
 // not. It takes no lock and allocates nothing.
 func (c *Cache) Hit(key string, loads bool) Found {
 	hash := memory.Hash(key)
-	f, at := c.find(hash, key, loads)
-	if f.OK {
-		c.countHit(hash, at, f)
+	at := now()
+	f := c.find(hash, key, at, loads)
+	if f.OK() {
+		c.countHit(hash, at, f.how)
 	}
 	return f
 }
 
-// countHit counts a hit of an item that was picked up after the clock showed at.
-func (c *Cache) countHit(hash uint64, at int64, f Found) {
+// countHit counts a hit of somebody who began when the clock showed at.
+func (c *Cache) countHit(hash uint64, at int64, how how) {
 	n := c.counts.hits.Note(hash)
 	if n%sampling == 0 {
 		c.counts.fromMemory.Add(time.Duration(now() - at))
 	}
-	if f.Absent {
-		c.counts.absentHits.Add(1)
-	}
-	if f.Stale {
-		c.counts.staleHits.Add(1)
+	if how != hit {
+		if how&hitAbsent != 0 {
+			c.counts.absentHits.Add(1)
+		}
+		if how&hitStale != 0 {
+			c.counts.staleHits.Add(1)
+		}
 	}
 	c.eng.summary.count(c.eng)
 }
 
-// find is Hit, and counts nothing.
-func (c *Cache) find(hash uint64, key string, loads bool) (f Found, at int64) {
-	at = now()
+// find is Hit after the clock showed at, and counts nothing.
+func (c *Cache) find(hash uint64, key string, at int64, loads bool) Found {
 	it := c.eng.mem.Get(hash, key)
 	if it == nil || it.Meta.owner != c {
-		return f, at
+		return Found{}
 	}
 	if c.eng.plainly(it, at) {
-		return Found{Value: it.Meta.value, OK: true}, at
+		return Found{Value: it.Meta.value, how: hit}
 	}
+	return c.closely(hash, key, it, at, loads)
+}
+
+// closely is find of an item that was picked up after the clock showed at, and is not
+// plainly to be served.
+func (c *Cache) closely(hash uint64, key string, it *item, at int64, loads bool) (f Found) {
 	switch c.eng.serves(it, at) {
 	case no:
-		return f, at
+		return f
 	case again:
 		if it, at = c.peek(hash, key); it == nil {
-			return f, at
+			return f
 		}
 	}
+	f.how = hit
 	if at >= it.Meta.early {
 		switch {
 		case at < it.Meta.fresh:
@@ -202,13 +225,15 @@ func (c *Cache) find(hash uint64, key string, loads bool) (f Found, at int64) {
 				f.early = it
 			}
 		case !loads || at >= it.Meta.retry.Load(), at < it.Meta.expires && c.useRedis(key):
-			return Found{}, at
-		default:
-			f.Stale = at >= it.Meta.expires
+			return Found{}
+		case at >= it.Meta.expires:
+			f.how |= hitStale
 		}
 	}
-	f.Value, f.Absent, f.OK = it.Meta.value, it.Meta.absent, true
-	return f, at
+	if f.Value = it.Meta.value; it.Meta.absent {
+		f.how |= hitAbsent
+	}
+	return f
 }
 
 // peek is what memory has for key that no invalidation has voided, old or not, and

@@ -176,7 +176,7 @@ func TestWhatWasEvictedIsSoUntilItsTTLEnds(t *testing.T) {
 		assert.Positive(t, gone)
 		look := func() {
 			for i := range 5000 {
-				if c.Hit(strconv.Itoa(i), false).OK {
+				if c.Hit(strconv.Itoa(i), false).OK() {
 					continue
 				}
 				_, _, err := c.Get(bg, strconv.Itoa(i), Call{})

@@ -73,12 +73,12 @@ func TestPatternsPastTheirNumberMergeAndVoidNoMoreThanTheyMust(t *testing.T) {
 	}
 	for i := range 50 {
 		hit := c.Hit("other:"+strconv.Itoa(i)+":x", true)
-		assert.True(t, hit.OK, "other:%d: no pattern had its prefix", i)
+		assert.True(t, hit.OK(), "other:%d: no pattern had its prefix", i)
 	}
 	hit := c.Hit("user:7:x", true)
-	assert.False(t, hit.OK)
+	assert.False(t, hit.OK())
 	hit = c.Hit("user:8:x", true)
-	assert.True(t, hit.OK, "user:1… was merged, user:8 was not")
+	assert.True(t, hit.OK(), "user:1… was merged, user:8 was not")
 }
 
 func TestAMergedPatternKeepsVoidingWhatEitherDid(t *testing.T) {
@@ -101,7 +101,7 @@ func TestAnItemIsMatchedOnceAgainstAPattern(t *testing.T) {
 	e.dropPattern("other:*")
 	it := e.mem.Get(memory.Hash("k"), "k")
 	require.NotEqual(t, e.patterns.table.Load().seq, it.Meta.seq.Load())
-	require.True(t, c.Hit("k", true).OK)
+	require.True(t, c.Hit("k", true).OK())
 	assert.Equal(t, e.patterns.table.Load().seq, it.Meta.seq.Load())
 }
 

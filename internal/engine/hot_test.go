@@ -169,7 +169,7 @@ func read(t *testing.T, c *Cache, keys ...string) {
 		for range 3 * (len(keys) - i) {
 			require.Eventually(t, func() bool {
 				_, err := c.Load(bg, key, gives(1), Call{})
-				return err == nil && c.Hit(key, true).OK
+				return err == nil && c.Hit(key, true).OK()
 			}, 20*time.Second, time.Millisecond)
 		}
 	}
@@ -219,7 +219,7 @@ func TestWhatIsInvalidatedWhileMemoryIsWarmedDoesNotReachIt(t *testing.T) {
 					return decoded(src)
 				}})
 				warmUp(t, e)
-				require.False(t, c.Hit("k", true).OK)
+				require.False(t, c.Hit("k", true).OK())
 				v, err := c.Load(bg, "k", gives(2), Call{})
 				require.NoError(t, err)
 				assert.Equal(t, 2, v)

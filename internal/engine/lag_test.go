@@ -44,7 +44,7 @@ func BenchmarkEviction(b *testing.B) {
 		for { // in memory, and past the doubt about its own fill
 			_, err := cache.Load(bg, "k", gives(i), Call{})
 			require.NoError(b, err)
-			if cache.Hit("k", true).OK {
+			if cache.Hit("k", true).OK() {
 				break
 			}
 		}

@@ -62,13 +62,13 @@ func TestPatternsOfOthersVoidNothingOfMineHoweverManyCome(t *testing.T) {
 		hours(e, 100)
 		table := e.patterns.table.Load()
 		longest = max(longest, len(table.list))
-		ok := c.Hit("mine:read", true).OK
+		ok := c.Hit("mine:read", true).OK()
 		require.True(t, ok)
 		require.Equal(t, table.seq, read.Meta.seq.Load(), "matched against each pattern once")
 	}
 	assert.LessOrEqual(t, longest, 2*meetAfter, "what all have met is forgotten")
 	assert.NotZero(t, e.patterns.table.Load().floor)
-	ok := c.Hit("mine:unread", true).OK
+	ok := c.Hit("mine:unread", true).OK()
 	assert.True(t, ok)
 	assert.Equal(t, e.patterns.table.Load().seq, unread.Meta.seq.Load())
 }
@@ -82,7 +82,7 @@ func TestAnItemThatMatchesAPatternIsGoneBeforeAndAfterThePatternIsForgotten(t *t
 	e.patterns.issue("mine:*")
 	newest := e.patterns.table.Load().seq
 	for e.patterns.table.Load().floor < newest {
-		ok := c.Hit("mine:1", true).OK
+		ok := c.Hit("mine:1", true).OK()
 		require.False(t, ok)
 		require.False(t, e.holds(v, memory.Hash("mine:1"), "mine:1", true))
 		hours(e, 100)
@@ -90,7 +90,7 @@ func TestAnItemThatMatchesAPatternIsGoneBeforeAndAfterThePatternIsForgotten(t *t
 	assert.Nil(t, e.mem.Get(memory.Hash("mine:1"), "mine:1"), "and its memory is free")
 	assert.False(t, e.holds(v, memory.Hash("mine:1"), "mine:1", true), "a load that began before it")
 	late := inMemory(t, c, "mine:1", v)
-	ok := c.Hit("mine:1", true).OK
+	ok := c.Hit("mine:1", true).OK()
 	assert.False(t, ok, "that load's value, late as it is")
 	e.patterns.issue("x")
 	e.meetPatterns()
@@ -112,7 +112,7 @@ func TestAValueOnItsWayDuringAPassMeetsThePatternsInTheNext(t *testing.T) {
 	inMemory(t, c, "mine:1", v)
 	hours(e, 3*meetAfter)
 	require.Eventually(t, func() bool { return e.patterns.table.Load().floor > v.seq }, 20*time.Second, time.Millisecond)
-	ok := c.Hit("mine:1", true).OK
+	ok := c.Hit("mine:1", true).OK()
 	assert.True(t, ok)
 }
 
@@ -224,11 +224,11 @@ func TestPatternsAndPassesRaceAndNeitherVoidsTooLittle(t *testing.T) {
 				it := c.item(memory.Hash(key), key, loaded{value: i, size: 1}, time.Hour, v, nil, false)
 				e.keep(it, v)
 				hit := c.Hit(key, true)
-				if hit.OK && hit.Value != i {
+				if hit.OK() && hit.Value != i {
 					t.Errorf("%s: %v is there, want %d", key, hit.Value, i)
 				}
 				e.patterns.issue(key)
-				if hit := c.Hit(key, true); hit.OK {
+				if hit := c.Hit(key, true); hit.OK() {
 					t.Errorf("%s: %v was invalidated", key, hit.Value)
 				}
 				if e.holds(v, memory.Hash(key), key, true) {

@@ -98,8 +98,10 @@ type Cache[M any] struct {
 	overhead int64 // of one item, beside key and Size
 
 	stripes  [stripes]stripe[M]
-	settling sync.Mutex // held by whoever tells the policy something; guards the next six
+	settling sync.Mutex // held by whoever tells the policy something; guards the next eight
 	reads    []*Reads
+	hashes   []uint64 // room for those that were read
+	runs     []run    // and for how they were
 	accounts []*Account
 	hot      sketch
 	policy   Policy[M]

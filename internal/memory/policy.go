@@ -9,7 +9,7 @@ type Policy[M any] interface {
 	// make room for it.
 	Apply([]Change[M])
 	// Touch tells which hashes were hit, in the order in which they were, each as often
-	// as it was.
+	// as it was. They are the caller's when it returns.
 	Touch(hashes []uint64)
 	// Close frees what it has. Nothing is called afterwards.
 	Close()

@@ -68,8 +68,10 @@ func stripeHere() uint32 {
 
 // collectLocked is what was read since the last time. A hit may be counted and not
 // yet written down: then an older one is told instead.
-func (c *Cache[M]) collectLocked() (hashes []uint64) {
-	var runs []run
+//
+// What is returned holds until the next call.
+func (c *Cache[M]) collectLocked() []uint64 {
+	hashes, runs := c.hashes[:0], c.runs[:0]
 	for _, r := range c.reads {
 		for i := range r.stripes {
 			s := &r.stripes[i]
@@ -84,6 +86,7 @@ func (c *Cache[M]) collectLocked() (hashes []uint64) {
 			s.told = n
 		}
 	}
+	c.hashes, c.runs = hashes, runs
 	c.hot.feed(hashes, runs, c.now())
 	return hashes
 }
