@@ -3,7 +3,7 @@ package memory
 import "unsafe"
 
 // perEntry is what an entry needs beside the item: 16 to 32 bytes in the table, and
-// in ristretto a slot in the map of the store (key and 48 bytes) and one in the map of
+// in ristretto a slot in the map of the store (key and 40 bytes) and one in the map of
 // the policy (16 bytes), at the fill of Go's maps: together 120 to 190 bytes, measured
 // over 50,000 to 250,000 items, see TestTheCostOfAnItemIsTheMemoryItTakes.
 const perEntry = 150

@@ -128,6 +128,6 @@ func TestTheAccountIsThatOfWhatIsStored(t *testing.T) {
 	})
 	assert.Equal(t, items, c.Len())
 	assert.Equal(t, bytes, c.Bytes())
-	assert.Equal(t, c.maxBytes-c.policy.(*ristrettoPolicy[int]).r.RemainingCost(), c.Bytes(), "ristretto's account is the same")
+	assert.Equal(t, c.maxBytes-c.policy.(*ristrettoPolicy).r.RemainingCost(), c.Bytes(), "ristretto's account is the same")
 	assert.Positive(t, c.Evictions())
 }

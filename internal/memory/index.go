@@ -164,11 +164,14 @@ func (c *Cache[M]) change(hash uint64, it *Item[M], how Leaving, wanted func(*It
 	if old != nil {
 		c.account(old, -1)
 	}
-	if !s.pendsLocked(hash) {
+	tells := old == nil || it == nil || c.cost(old) != c.cost(it)
+	if tells && !s.pendsLocked(hash) {
 		s.pending = append(s.pending, hash)
 	}
 	s.mu.Unlock()
-	c.due()
+	if tells {
+		c.due()
+	}
 	if it == nil && old != nil && c.left != nil {
 		c.left(old, how)
 	}
@@ -184,22 +187,24 @@ func (s *stripe[M]) pendsLocked(hash uint64) bool {
 	return false
 }
 
-// gone takes out an item that the policy has no place for, unless something has
-// taken its own already.
-func (c *Cache[M]) gone(it *Item[M], evicted bool) {
-	s := c.stripe(it.Hash)
+// lose takes out the item that the policy has no place for, and returns it; nil if there
+// is none.
+//
+//	settle: H is told and refused | Set: H, of another cost | lose: H
+//
+// Of that one the policy is to be told yet, and it may have a place for it.
+func (c *Cache[M]) lose(l Left) *Item[M] {
+	s := c.stripe(l.Hash)
 	s.mu.Lock()
-	if s.table.Load().find(it.Hash) != it {
-		s.mu.Unlock()
-		return
+	defer s.mu.Unlock()
+	it := s.table.Load().find(l.Hash)
+	if it == nil || s.pendsLocked(l.Hash) {
+		return nil
 	}
-	s.removeLocked(it.Hash)
+	s.removeLocked(l.Hash)
 	c.account(it, -1)
-	s.mu.Unlock()
-	if evicted {
+	if l.Evicted {
 		c.evicted(it)
 	}
-	if c.left != nil {
-		c.left(it, NoRoom)
-	}
+	return it
 }

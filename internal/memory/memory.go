@@ -23,9 +23,7 @@
 // its worker, which costs two changes of goroutine, as much as half a round trip
 // to a local Redis.
 //
-// Lock order: settling, then a stripe. The policy gives an item up from any
-// goroutine of its own, and takes a stripe for it: so nobody who holds a stripe
-// waits for the policy.
+// Lock order: settling, then a stripe.
 //
 // # Time
 //
@@ -73,7 +71,7 @@ type Config[M any] struct {
 	// Now is a monotonic clock in nanoseconds, that of the deadlines.
 	Now func() int64
 	// Policy makes the policy; nil: ristretto.
-	Policy Make[M]
+	Policy Make
 	// Account is on whose account an item goes, one of NewAccount; nil: on nobody's.
 	Account func(*M) *Account
 	// Left is told of each item that is not stored any more, and of none that another
@@ -98,15 +96,16 @@ type Cache[M any] struct {
 	overhead int64 // of one item, beside key and Size
 
 	stripes  [stripes]stripe[M]
-	settling sync.Mutex // held by whoever tells the policy something; guards the next eight
+	settling sync.Mutex // held by whoever tells the policy something; guards the next nine
 	reads    []*Reads
 	hashes   []uint64 // room for those that were read
 	runs     []run    // and for how they were
+	batch    []Change // and for what the policy is told
 	accounts []*Account
 	hot      sketch
-	policy   Policy[M]
-	fit      int64   // items that the policy was made for
-	make     Make[M] // constant
+	policy   Policy
+	fit      int64 // items that the policy was made for
+	make     Make  // constant
 	dirty    atomic.Bool
 	wake     chan struct{} // dirty became true
 
@@ -145,11 +144,11 @@ func New[M any](cfg Config[M]) (*Cache[M], error) {
 		c.stripes[i].dead = dead[min(i, 1)]
 	}
 	if c.make = cfg.Policy; c.make == nil {
-		c.make = newRistretto[M]
+		c.make = newRistretto
 	}
 	c.fit = cfg.MaxBytes / usualCost
 	var err error
-	if c.policy, err = c.make(c.maxBytes, c.fit, c.gone); err != nil {
+	if c.policy, err = c.make(c.maxBytes, c.fit); err != nil {
 		return nil, fmt.Errorf("memory: %w", err)
 	}
 	c.wg.Go(c.sweep)

@@ -1,13 +1,13 @@
 package memory
 
-// Policy decides which items are worth their place. It is told of changes and reads
-// from one goroutine at a time. What it lets go of it gives to Gone, from any
-// goroutine.
-type Policy[M any] interface {
-	// Apply tells of changes, each of another hash; an item was asked for once. When it returns, every item
-	// among them has its place or was given to Gone, and so was what had to go to
-	// make room for it.
-	Apply([]Change[M])
+// Policy decides which hashes are worth the place of their items. It is told of changes
+// and reads from one goroutine at a time, and knows no items: of one that takes the place
+// of another of the same cost it hears nothing.
+type Policy interface {
+	// Apply tells of changes, each of another hash; an item was asked for once. It returns
+	// the hashes that have lost their place, or got none, and have none when it returns.
+	// The slice holds until the next call.
+	Apply([]Change) []Left
 	// Touch tells which hashes were hit, in the order in which they were, each as often
 	// as it was. They are the caller's when it returns.
 	Touch(hashes []uint64)
@@ -15,15 +15,17 @@ type Policy[M any] interface {
 	Close()
 }
 
-// Change is what is to stand under a hash: an item of that cost, or nil for nothing.
-type Change[M any] struct {
+// Change is what the item that stands under a hash costs now; 0: none does.
+type Change struct {
 	Hash uint64
-	Item *Item[M]
 	Cost int64
 }
 
-// Make makes a policy that keeps to maxBytes, and expects so many items to fit.
-type Make[M any] func(maxBytes, items int64, gone Gone[M]) (Policy[M], error)
+// Left is a hash without a place; Evicted: it had one.
+type Left struct {
+	Hash    uint64
+	Evicted bool
+}
 
-// Gone takes an item that has lost its place; evicted: after it had one.
-type Gone[M any] func(it *Item[M], evicted bool)
+// Make makes a policy that keeps to maxBytes, and expects so many items to fit.
+type Make func(maxBytes, items int64) (Policy, error)

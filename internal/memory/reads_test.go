@@ -11,15 +11,16 @@ import (
 // told is a policy that has room for everything and keeps what it is told.
 type told struct {
 	reads   []uint64
-	changes []Change[int]
-	applies func() // nil: nothing
+	changes []Change
+	applies func() []Left // nil: nothing
 }
 
-func (p *told) Apply(batch []Change[int]) {
+func (p *told) Apply(batch []Change) []Left {
 	p.changes = append(p.changes, batch...)
 	if p.applies != nil {
-		p.applies()
+		return p.applies()
 	}
+	return nil
 }
 
 func (p *told) Touch(hashes []uint64) { p.reads = append(p.reads, hashes...) }
@@ -28,7 +29,7 @@ func (p *told) Close()                {}
 func openTold(t *testing.T) (*Cache[int], *told) {
 	p := new(told)
 	c, err := New(Config[int]{MaxBytes: 1 << 20, Now: sinceBase,
-		Policy: func(int64, int64, Gone[int]) (Policy[int], error) { return p, nil }})
+		Policy: func(int64, int64) (Policy, error) { return p, nil }})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c, p
@@ -82,7 +83,7 @@ func TestThePolicyIsToldOfWhatIsDeleted(t *testing.T) {
 	c.settleAll()
 	c.settling.Lock() // the goroutine that settles may have come first
 	defer c.settling.Unlock()
-	assert.Equal(t, []Change[int]{{Hash: 42, Item: it, Cost: c.cost(it)}, {Hash: 42}}, p.changes)
+	assert.Equal(t, []Change{{Hash: 42, Cost: c.cost(it)}, {Hash: 42}}, p.changes)
 }
 
 // settle: looks at the stripe | Set: it is due already | settle: nothing is due any more
@@ -91,11 +92,12 @@ func TestAChangeDuringABatchIsToldInTheNext(t *testing.T) {
 	c, p := openTold(t)
 	next := uint64(2)
 	c.settling.Lock()
-	p.applies = func() {
+	p.applies = func() []Left {
 		if next < 10 {
 			c.Set(&Item[int]{Hash: next, Key: "k"})
 			next++
 		}
+		return nil
 	}
 	c.settling.Unlock()
 	c.Set(&Item[int]{Hash: 1, Key: "k"})

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"runtime"
+	"slices"
 	"sync/atomic"
 
 	"github.com/dgraph-io/ristretto/v2"
@@ -19,25 +20,25 @@ const getBuffer = 64
 //   - a deletion never stands in the buffer behind a Set of its key, which would
 //     be seen for a moment;
 //   - the buffer has room.
-type ristrettoPolicy[M any] struct {
-	r    *ristretto.Cache[uint64, *Item[M]]
-	gone Gone[M]
+type ristrettoPolicy struct {
+	r    *ristretto.Cache[uint64, struct{}]
+	left []Left // appended to by ristretto's goroutine; read after a Wait
 	told int
 	shut atomic.Bool // what Close clears has not lost its place
 }
 
-func newRistretto[M any](maxBytes, items int64, gone Gone[M]) (Policy[M], error) {
-	p := &ristrettoPolicy[M]{gone: gone}
+func newRistretto(maxBytes, items int64) (Policy, error) {
+	p := new(ristrettoPolicy)
 	var err error
-	p.r, err = ristretto.NewCache(&ristretto.Config[uint64, *Item[M]]{
+	p.r, err = ristretto.NewCache(&ristretto.Config[uint64, struct{}]{
 		NumCounters:        counters(items),
 		MaxCost:            maxBytes,
 		BufferItems:        getBuffer,
 		IgnoreInternalCost: true,
 		// No boxing of keys, and no second hash: Get compares the keys.
 		KeyToHash: func(h uint64) (uint64, uint64) { return h, 0 },
-		OnEvict:   func(e *ristretto.Item[*Item[M]]) { p.left(e.Value, true) },
-		OnReject:  func(e *ristretto.Item[*Item[M]]) { p.left(e.Value, false) },
+		OnEvict:   func(e *ristretto.Item[struct{}]) { p.leaves(e.Key, true) },
+		OnReject:  func(e *ristretto.Item[struct{}]) { p.leaves(e.Key, false) },
 		// Nothing is stored with a TTL, so its sweep has nothing to look for.
 		TtlTickerDurationInSec: 24 * 60 * 60,
 	})
@@ -59,46 +60,54 @@ func counters(items int64) int64 {
 	return n + 1
 }
 
-// left is told nil for a victim that had been deleted already.
-func (p *ristrettoPolicy[M]) left(it *Item[M], evicted bool) {
-	if it != nil && !p.shut.Load() {
-		p.gone(it, evicted)
+func (p *ristrettoPolicy) leaves(hash uint64, evicted bool) {
+	if !p.shut.Load() {
+		p.left = append(p.left, Left{hash, evicted})
 	}
 }
 
-func (p *ristrettoPolicy[M]) Apply(batch []Change[M]) {
+func (p *ristrettoPolicy) Apply(batch []Change) []Left {
+	p.left = p.left[:0]
+	p.send(batch)
 	for _, c := range batch {
-		p.apply(c)
-	}
-	p.r.Wait()
-	for _, c := range batch {
-		if c.Item != nil { // somebody asked for it, or it would not be here
+		if c.Cost != 0 { // somebody asked for it, or it would not be here
 			p.count(c.Hash, newWeight)
 		}
 	}
 	p.shrink(batch)
+	// One may have gone for another of the batch and come in again.
+	p.left = slices.DeleteFunc(p.left, func(l Left) bool { return p.has(l.Hash) })
+	return p.left
 }
 
-func (p *ristrettoPolicy[M]) apply(c Change[M]) {
-	if c.Item == nil {
-		p.r.Del(c.Hash)
-	} else if !p.r.Set(c.Hash, c.Item, c.Cost) {
-		p.gone(c.Item, false)
+// send has ristretto decide about batch.
+func (p *ristrettoPolicy) send(batch []Change) {
+	for _, c := range batch {
+		if c.Cost == 0 {
+			p.r.Del(c.Hash)
+		} else if !p.r.Set(c.Hash, struct{}{}, c.Cost) {
+			panic("bug: memory: ristretto's buffer is full")
+		}
 	}
+	p.r.Wait()
+}
+
+func (p *ristrettoPolicy) has(hash uint64) bool {
+	_, has := p.r.GetTTL(hash) // which counts no read
+	return has
 }
 
 // shrink keeps to the budget: ristretto makes room for a new key, never for an update,
 // so keys that are there and grow would pass it and stay. Those come in again as new
 // ones.
-func (p *ristrettoPolicy[M]) shrink(batch []Change[M]) {
-	for _, c := range batch {
+func (p *ristrettoPolicy) shrink(batch []Change) {
+	for i, c := range batch {
 		if p.r.RemainingCost() >= 0 {
 			return
 		}
-		if _, there := p.r.GetTTL(c.Hash); there && c.Item != nil {
+		if c.Cost != 0 && p.has(c.Hash) {
 			p.r.Del(c.Hash)
-			p.apply(c)
-			p.r.Wait()
+			p.send(batch[i : i+1])
 		}
 	}
 }
@@ -109,7 +118,7 @@ func (p *ristrettoPolicy[M]) shrink(batch []Change[M]) {
 // ratio: others are better on one trace and worse on another.
 const hitWeight, newWeight = 2, 1
 
-func (p *ristrettoPolicy[M]) Touch(hashes []uint64) {
+func (p *ristrettoPolicy) Touch(hashes []uint64) {
 	for _, h := range hashes {
 		p.count(h, hitWeight)
 	}
@@ -117,7 +126,7 @@ func (p *ristrettoPolicy[M]) Touch(hashes []uint64) {
 
 // count yields after each buffer: ristretto's counting goroutine drops what comes
 // faster than it counts, and it was made ready to run here.
-func (p *ristrettoPolicy[M]) count(hash uint64, weight int) {
+func (p *ristrettoPolicy) count(hash uint64, weight int) {
 	for range weight {
 		p.r.Get(hash)
 		if p.told++; p.told%getBuffer == 0 {
@@ -126,7 +135,7 @@ func (p *ristrettoPolicy[M]) count(hash uint64, weight int) {
 	}
 }
 
-func (p *ristrettoPolicy[M]) Close() {
+func (p *ristrettoPolicy) Close() {
 	p.shut.Store(true)
 	p.r.Close()
 }

@@ -46,34 +46,54 @@ func (c *Cache[M]) settle() {
 }
 
 // settleAll tells the policy of what was read, and then of what waits in the
-// stripes, once. A hash is told with the item that the table has by then; if that
-// changes meanwhile, the hash waits again.
+// stripes, once. A hash is told with what its item costs by then; if that changes
+// meanwhile, the hash waits again.
 func (c *Cache[M]) settleAll() {
 	c.settling.Lock()
-	defer c.settling.Unlock()
-	reads := c.collectLocked()
-	var batch []Change[M]
+	lost := c.settleLocked()
+	c.settling.Unlock()
+	if c.left != nil {
+		for _, it := range lost {
+			c.left(it, NoRoom)
+		}
+	}
+}
+
+// settleLocked returns the items that have lost their place.
+func (c *Cache[M]) settleLocked() (lost []*Item[M]) {
+	reads, batch := c.collectLocked(), c.batch[:0]
 	for i := range c.stripes {
 		s := &c.stripes[i]
 		s.mu.Lock()
 		t := s.table.Load()
 		for _, hash := range s.pending {
-			ch := Change[M]{Hash: hash, Item: t.find(hash)}
-			if ch.Item != nil {
-				ch.Cost = c.cost(ch.Item)
+			ch := Change{Hash: hash}
+			if it := t.find(hash); it != nil {
+				ch.Cost = c.cost(it)
 			}
 			batch = append(batch, ch)
 		}
 		s.pending = s.pending[:0]
 		s.mu.Unlock()
 	}
+	c.batch = batch
 	if len(reads) > 0 {
 		c.policy.Touch(reads)
 	}
-	if len(batch) > 0 {
-		c.policy.Apply(batch)
-		c.refitLocked()
+	if len(batch) == 0 {
+		return nil
 	}
+	return c.refitLocked(c.applyLocked(batch, nil))
+}
+
+// applyLocked appends the items that have lost their place by it.
+func (c *Cache[M]) applyLocked(batch []Change, lost []*Item[M]) []*Item[M] {
+	for _, l := range c.policy.Apply(batch) {
+		if it := c.lose(l); it != nil {
+			lost = append(lost, it)
+		}
+	}
+	return lost
 }
 
 // usualCost is what an item is expected to cost before there are any.
@@ -82,29 +102,28 @@ const usualCost = 1 << 10
 // refitLocked makes the policy anew if far more or fewer items fit than it was made
 // for, which shows once the budget is half used. What it had counted is lost: with
 // so few items gone by then, that was little.
-func (c *Cache[M]) refitLocked() {
+func (c *Cache[M]) refitLocked(lost []*Item[M]) []*Item[M] {
 	items, bytes := c.all.items.Load(), c.all.bytes.Load()
 	if bytes < c.maxBytes/2 || items < 100 {
-		return
+		return lost
 	}
 	fit := int64(float64(c.maxBytes) / float64(bytes) * float64(items))
 	if fit < c.fit*3/2 && fit > c.fit/4 {
-		return
+		return lost
 	}
-	next, err := c.make(c.maxBytes, fit, c.gone)
+	next, err := c.make(c.maxBytes, fit)
 	if err != nil { // it could be made once
 		panic("bug: memory: " + err.Error())
 	}
 	c.policy.Close()
 	c.policy, c.fit = next, fit
-	var batch []Change[M]
+	var batch []Change
 	c.Each(func(it *Item[M]) bool {
-		batch = append(batch, Change[M]{Hash: it.Hash, Item: it, Cost: c.cost(it)})
+		batch = append(batch, Change{Hash: it.Hash, Cost: c.cost(it)})
 		if len(batch) == stripes*mostPending {
-			next.Apply(batch)
-			batch = batch[:0]
+			lost, batch = c.applyLocked(batch, lost), batch[:0]
 		}
 		return true
 	})
-	next.Apply(batch)
+	return c.applyLocked(batch, lost)
 }

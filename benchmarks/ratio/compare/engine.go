@@ -3,6 +3,7 @@ package compare
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -23,7 +24,7 @@ type tier struct {
 	reads *memory.Reads
 }
 
-func openTier(policy memory.Make[*Value]) func(u universe, capacity int) (cache, error) {
+func openTier(policy memory.Make) func(u universe, capacity int) (cache, error) {
 	return func(u universe, capacity int) (cache, error) {
 		probe, err := newTier(u, math.MaxInt32, nil)
 		if err != nil {
@@ -38,7 +39,7 @@ func openTier(policy memory.Make[*Value]) func(u universe, capacity int) (cache,
 	}
 }
 
-func newTier(u universe, bytes int64, policy memory.Make[*Value]) (*tier, error) {
+func newTier(u universe, bytes int64, policy memory.Make) (*tier, error) {
 	base := time.Now()
 	c, err := memory.New(memory.Config[*Value]{
 		MaxBytes: bytes, Now: func() int64 { return int64(time.Since(base)) }, Policy: policy,
@@ -76,43 +77,46 @@ func (t *tier) close() error {
 	return nil
 }
 
-// otterPolicy is otter as the policy of the memory tier. Its entries are weighed,
-// and it works on the goroutine that tells it something.
+// otterPolicy is otter as the policy of the memory tier. Its entries are costs, and it
+// works on the goroutine that tells it something.
 type otterPolicy struct {
-	o *otter.Cache[uint64, memory.Change[*Value]]
+	o    *otter.Cache[uint64, int64]
+	left []memory.Left
 }
 
-func newOtterPolicy(maxBytes, _ int64, gone memory.Gone[*Value]) (memory.Policy[*Value], error) {
-	o, err := otter.New(&otter.Options[uint64, memory.Change[*Value]]{
+func newOtterPolicy(maxBytes, _ int64) (memory.Policy, error) {
+	p := new(otterPolicy)
+	var err error
+	p.o, err = otter.New(&otter.Options[uint64, int64]{
 		MaximumWeight: uint64(maxBytes),
-		Weigher: func(_ uint64, c memory.Change[*Value]) uint32 {
-			return uint32(min(c.Cost, math.MaxUint32))
-		},
-		OnAtomicDeletion: func(e otter.DeletionEvent[uint64, memory.Change[*Value]]) {
+		Weigher:       func(_ uint64, cost int64) uint32 { return uint32(min(cost, math.MaxUint32)) },
+		OnAtomicDeletion: func(e otter.DeletionEvent[uint64, int64]) {
 			if e.WasEvicted() {
-				gone(e.Value.Item, true)
+				p.left = append(p.left, memory.Left{Hash: e.Key, Evicted: true})
 			}
 		},
 		Executor: func(f func()) { f() },
 	})
-	return otterPolicy{o}, err
+	return p, err
 }
 
-func (p otterPolicy) Apply(batch []memory.Change[*Value]) {
+func (p *otterPolicy) Apply(batch []memory.Change) []memory.Left {
+	p.left = p.left[:0]
 	for _, c := range batch {
-		if c.Item == nil {
+		if c.Cost == 0 {
 			p.o.Invalidate(c.Hash)
 		} else {
-			p.o.Set(c.Hash, c)
+			p.o.Set(c.Hash, c.Cost)
 		}
 	}
 	p.o.CleanUp()
+	return slices.DeleteFunc(p.left, func(l memory.Left) bool { _, has := p.o.GetEntryQuietly(l.Hash); return has })
 }
 
-func (p otterPolicy) Touch(hashes []uint64) {
+func (p *otterPolicy) Touch(hashes []uint64) {
 	for _, h := range hashes {
 		p.o.GetIfPresent(h)
 	}
 }
 
-func (p otterPolicy) Close() { p.o.StopAllGoroutines() }
+func (p *otterPolicy) Close() { p.o.StopAllGoroutines() }
