@@ -33,7 +33,8 @@ func (c *Cache) readMany(ctx context.Context, ones []one, call Call, began int64
 		case o.at < 0:
 		case failures[o.at] == nil:
 			size += len(replies[o.at].Raw)
-			if o.opened = c.open(o.rkey, replies[o.at], rooms[clearTags*i:][:0:clearTags]); o.opened.verdict == unasked {
+			o.opened = opened{}
+			if c.open(&o.opened, o.rkey, replies[o.at], rooms[clearTags*i:][:0:clearTags]); o.opened.verdict == unasked {
 				o.tags = c.storedTags(o.key, o.opened.body.Tags)
 			}
 		case over != nil:
@@ -98,7 +99,7 @@ func (w weighing) some(ctx context.Context, ones []one) {
 		case w.unresolved:
 			out.verdict, out.failed = unjudged, true
 		default:
-			out.verdict = c.weigh(out, out.reply, o.opened, o.tags, w.gens.of(o.tags))
+			out.verdict = c.weigh(out, out.reply, &o.opened, o.tags, w.gens.of(o.tags))
 		}
 		if out.source == nowhere {
 			o.seen, out = out, nil

@@ -191,7 +191,8 @@ func (c *Cache) newLease(stamp envelope.ID) []byte {
 // judge reads a reply into out. Whatever it does not know is a miss.
 func (c *Cache) judge(ctx context.Context, out *outcome, key string, reply remote.Reply) verdict {
 	var room [4]envelope.Tag
-	o := c.open(c.eng.prefix+key, reply, room[:])
+	var o opened
+	c.open(&o, c.eng.prefix+key, reply, room[:])
 	if out.why = o.why; o.verdict != unasked {
 		return o.verdict
 	}
@@ -205,7 +206,7 @@ func (c *Cache) judge(ctx context.Context, out *outcome, key string, reply remot
 		c.counts.errors.Add(1)
 		return unjudged
 	}
-	return c.weigh(out, reply, o, tags, gens)
+	return c.weigh(out, reply, &o, tags, gens)
 }
 
 // opened is a reply whose bytes are those of a value of this cache, which may be old;
@@ -218,12 +219,15 @@ type opened struct {
 	at      time.Time // in the clock of its master
 }
 
-func (c *Cache) open(rkey string, reply remote.Reply, room []envelope.Tag) (o opened) {
+// open sets o, which is zero.
+func (c *Cache) open(o *opened, rkey string, reply remote.Reply, room []envelope.Tag) {
 	if reply.Absent() {
-		return opened{verdict: nothing}
+		o.verdict = nothing
+		return
 	}
 	if envelope.IsMarker(reply.Raw) && !ablate.Out(ablate.MarkerKept) {
-		return opened{verdict: marked, why: invalidated}
+		o.verdict, o.why = marked, invalidated
+		return
 	}
 	var err error
 	switch o.head, o.body, err = envelope.Open(rkey, reply.Raw, room); {
@@ -242,7 +246,6 @@ func (c *Cache) open(rkey string, reply remote.Reply, room []envelope.Tag) (o op
 			o.verdict, o.why = refused, expired
 		}
 	}
-	return o
 }
 
 // fresh is for how long the value is, not more than 0 if it is not.
@@ -255,13 +258,13 @@ func (o *opened) fresh() time.Duration {
 }
 
 // mayServe tells whether it may stand in for a load, were it not fresh.
-func (c *Cache) mayServe(o opened) bool {
+func (c *Cache) mayServe(o *opened) bool {
 	return o.head.Kind == envelope.Value && c.spec.StaleFor > 0 && o.fresh()+c.spec.StaleFor > 0
 }
 
 // weigh is the rest of judge: gens are those that the tags of the value have, read
 // after it.
-func (c *Cache) weigh(out *outcome, reply remote.Reply, o opened, tags []*tag, gens []*gen) verdict {
+func (c *Cache) weigh(out *outcome, reply remote.Reply, o *opened, tags []*tag, gens []*gen) verdict {
 	for i, g := range gens {
 		if (g == nil || g.nonce != o.body.Tags[i].Nonce) && !ablate.Out(ablate.TagCompare) {
 			out.why = invalidated
@@ -271,38 +274,32 @@ func (c *Cache) weigh(out *outcome, reply remote.Reply, o opened, tags []*tag, g
 	if ablate.Out(ablate.TagCompare) {
 		gens = nil
 	}
-	fresh := o.fresh()
-	is := outcome{
-		source: fromRedis, standing: true, token: o.head.Token, stale: fresh <= 0, raw: reply.Raw, payload: o.body.Payload,
-		fresh: fresh, age: max(0, o.at.Sub(o.body.Created)), took: o.body.LoadTime,
-		tags: tags, gens: gens, v: out.v, readAt: out.readAt,
-	}
-	if o.head.Kind == envelope.Absent {
-		is.absent = true
-	} else {
+	var value any
+	var encoded int
+	if o.head.Kind != envelope.Absent {
 		var err error
-		if is.value, is.encoded, err = c.decode(o.body.Payload); err != nil {
+		if value, encoded, err = c.decode(o.body.Payload); err != nil {
 			c.counts.rejected.Add(1)
 			out.why = unstored
 			return refused
 		}
 	}
-	if is.stale {
-		out.why = expired
+	is, v := out, usable
+	out.fallback, out.outlived = nil, nil // of an earlier look
+	fresh := o.fresh()
+	if fresh <= 0 {
+		is, out.why = &outcome{v: out.v, readAt: out.readAt, stale: true}, expired
+		if c.mayServe(o) {
+			out.fallback, v = is, stale
+		} else {
+			out.outlived, v = is, outlived
+		}
 	}
-	switch {
-	case is.stale && c.mayServe(o):
-		old := is // here, so that what is usable allocates nothing
-		out.fallback = &old
-		return stale
-	case is.stale:
-		old := is
-		out.outlived = &old
-		return outlived
-	}
-	is.reply, is.verdict = out.reply, out.verdict
-	*out = is
-	return usable
+	is.source, is.standing, is.token, is.raw, is.payload = fromRedis, true, o.head.Token, reply.Raw, o.body.Payload
+	is.value, is.encoded, is.absent = value, encoded, o.head.Kind == envelope.Absent
+	is.fresh, is.age, is.took = fresh, max(0, o.at.Sub(o.body.Created)), o.body.LoadTime
+	is.tags, is.gens = tags, gens
+	return v
 }
 
 // storedTags are the tags of a value that is stored under key, in the order of its

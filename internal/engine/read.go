@@ -142,10 +142,9 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 	soft := softly{after: c.spec.SoftTimeout, began: began}
 	defer soft.end()
 	for {
-		seen := &outcome{}
-		if read != nil {
-			seen, read = read, nil
-		} else if c.eng.remote != nil && !c.spec.MemoryOnly && !call.Load {
+		seen := read
+		read = nil
+		if seen == nil && c.eng.remote != nil && !c.spec.MemoryOnly && !call.Load {
 			out, led, err := c.reads[at].Do(ctx, key, func(ctx context.Context, out *outcome) error {
 				return c.read(ctx, out, hash, key, call)
 			})
@@ -165,6 +164,9 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 				continue // it was read before this call, and may have been invalidated since
 			}
 			seen = out
+		}
+		if seen == nil {
+			seen = new(outcome)
 		}
 		if *why == unexplained { // what is met later is not what this call missed
 			*why = c.because(hash, key, seen, call.Load || call.Fresh)
