@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -48,6 +49,7 @@ type request struct {
 	write bool
 	bytes int
 	done  chan struct{} // has room, so that nobody who left is waited for
+	timer *time.Timer   // stopped; nil before its first caller with a limit
 	taken bool          // guarded by gather.mu, and so is
 	left  bool          // its caller gave up before it was taken
 	err   error         // why there is no answer; the sender's, before done
@@ -76,17 +78,39 @@ func (g *gather) do(ctx context.Context, write bool, cmds ...redis.Cmder) error 
 	}
 	r := g.joinLocked(write, cmds)
 	g.mu.Unlock()
-	select {
-	case <-r.done:
+	over := r.wait(ctx)
+	if over == nil {
 		return g.answered(r)
-	case <-ctx.Done():
 	}
 	g.mu.Lock()
 	if !r.taken {
 		r.left, r.cmds = true, nil
 	}
 	g.mu.Unlock()
-	return untold{ctx.Err()}
+	return untold{over}
+}
+
+// wait is for the answer, or for the end of ctx, which is its error.
+func (r *request) wait(ctx context.Context) error {
+	var at <-chan time.Time
+	parent := ctx
+	if l, is := ctx.(*limited); is { // without what it would make to be waited for
+		if parent = l.Context; r.timer == nil {
+			r.timer = time.NewTimer(time.Until(l.at))
+		} else {
+			r.timer.Reset(time.Until(l.at))
+		}
+		defer r.timer.Stop()
+		at = r.timer.C
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-parent.Done():
+		return parent.Err()
+	case <-at:
+		return context.DeadlineExceeded
+	}
 }
 
 func (g *gather) joinLocked(write bool, cmds []redis.Cmder) (r *request) {
@@ -110,7 +134,7 @@ func (g *gather) answered(r *request) error {
 			}
 		}
 	}
-	*r = request{done: r.done}
+	*r = request{done: r.done, timer: r.timer}
 	g.mu.Lock()
 	if len(g.free) < mostShared {
 		g.free = append(g.free, r)

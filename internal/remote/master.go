@@ -170,9 +170,9 @@ func (m *master) do(ctx context.Context, limit time.Duration, op func(context.Co
 	return m.try(ctx, limit, false, op)
 }
 
-func (m *master) try(ctx context.Context, limit time.Duration, reads bool, op func(context.Context, *life) error) error {
-	bounded, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+func (m *master) try(ctx context.Context, budget time.Duration, reads bool, op func(context.Context, *life) error) error {
+	bounded := limit(ctx, budget)
+	defer bounded.end()
 	err := op(bounded, m.life.Load())
 	n := newsOf(ctx, err)
 	if n == full && reads {

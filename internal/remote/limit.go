@@ -1,0 +1,67 @@
+package remote
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// limited is a context that ends when its parent does, and at a time. A timer of the
+// runtime's, and what belongs to it, is made when somebody waits for its end: who waits
+// for his turn in the gather has a timer already. Safe for concurrent use.
+type limited struct {
+	context.Context // the parent
+	at              time.Time
+
+	mu     sync.Mutex // guards what follows
+	real   context.Context
+	cancel context.CancelFunc
+	ended  bool
+}
+
+// limit is ctx for that long at the most. Whoever made it ends it.
+func limit(ctx context.Context, d time.Duration) *limited {
+	at := time.Now().Add(d)
+	if earlier, ok := ctx.Deadline(); ok && earlier.Before(at) {
+		at = earlier
+	}
+	return &limited{Context: ctx, at: at}
+}
+
+func (l *limited) Deadline() (time.Time, bool) { return l.at, true }
+
+func (l *limited) Done() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.real == nil {
+		l.real, l.cancel = context.WithDeadline(l.Context, l.at)
+		if l.ended {
+			l.cancel()
+		}
+	}
+	return l.real.Done()
+}
+
+func (l *limited) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.real != nil {
+		return l.real.Err()
+	}
+	if err := l.Context.Err(); err != nil {
+		return err
+	}
+	if !time.Now().Before(l.at) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// end frees what it has, and those who wait for it.
+func (l *limited) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended = true; l.cancel != nil {
+		l.cancel()
+	}
+}
