@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -192,6 +193,7 @@ func (g *gather) sendAll(batch []*request) {
 	}()
 	for len(batch) > 0 {
 		g.sendBatch(batch)
+		runtime.Gosched() // those who were answered may ask again: one round trip for all of them
 		g.mu.Lock()
 		if batch = g.takeLocked(batch); len(batch) == 0 {
 			g.flying--
