@@ -106,7 +106,7 @@ func (c *Cache) holdOne(ctx context.Context, key string, hash uint64, v validity
 			return h, false, err
 		}
 		out := &outcome{v: v}
-		switch c.judge(ctx, out, key, reply) {
+		switch c.judge(ctx, out, key, rkey, reply) {
 		case usable:
 			return c.over(hash, key, out, v), true, nil
 		case stale:

@@ -54,7 +54,7 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 				failed = true
 				continue
 			}
-			v = c.judge(ctx, out, key, reply)
+			v = c.judge(ctx, out, key, rkey, reply)
 		}
 		if (v == nothing || v == refused) && !e.remote.Writable(rkey) {
 			c.loadAlone(ctx, out, hash, key, load, call, fallback)
@@ -81,7 +81,7 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 				return
 			}
 			reply = standing
-			v = c.judge(ctx, out, key, reply)
+			v = c.judge(ctx, out, key, rkey, reply)
 		}
 		switch {
 		case v == unjudged:
@@ -189,10 +189,10 @@ func (c *Cache) newLease(stamp envelope.ID) []byte {
 }
 
 // judge reads a reply into out. Whatever it does not know is a miss.
-func (c *Cache) judge(ctx context.Context, out *outcome, key string, reply remote.Reply) verdict {
+func (c *Cache) judge(ctx context.Context, out *outcome, key, rkey string, reply remote.Reply) verdict {
 	var room [4]envelope.Tag
 	var o opened
-	c.open(&o, c.eng.prefix+key, reply, room[:])
+	c.open(&o, rkey, reply, room[:])
 	if out.why = o.why; o.verdict != unasked {
 		return o.verdict
 	}

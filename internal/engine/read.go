@@ -219,7 +219,7 @@ func (c *Cache) read(ctx context.Context, out *outcome, hash uint64, key string,
 		out.failed = true
 		return nil
 	}
-	out.reply, out.verdict = reply, c.judge(ctx, out, key, reply)
+	out.reply, out.verdict = reply, c.judge(ctx, out, key, rkey, reply)
 	switch out.verdict {
 	case unjudged:
 		out.failed = true

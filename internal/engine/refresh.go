@@ -104,7 +104,7 @@ func (c *Cache) refresh(ctx context.Context, out *outcome, hash uint64, key stri
 		out.err = errAgain
 		return
 	}
-	switch c.judge(ctx, out, key, reply) {
+	switch c.judge(ctx, out, key, rkey, reply) {
 	case usable:
 		// Another has loaded it, or only memory's own time for it is over.
 		if out.token != it.Meta.token || out.fresh > time.Duration(it.Meta.fresh-it.Meta.early) {

@@ -264,10 +264,6 @@ func (g *gather) close() error {
 
 // The commands that share round trips.
 
-func (g *gather) GetRange(ctx context.Context, key string, start, end int64) *redis.StringCmd {
-	return g.read(ctx, "getrange", key, start, end)
-}
-
 func (g *gather) Get(ctx context.Context, key string) *redis.StringCmd {
 	return g.read(ctx, "get", key)
 }

@@ -18,7 +18,7 @@ const hotPrefix = reserved + "hot:"
 // HotList reads the list of a cache, at most so many bytes of it; nil if there is none.
 func (r *Remote) HotList(ctx context.Context, cache string, most int) (list []byte, err error) {
 	key := r.cfg.Prefix + hotPrefix + cache
-	err = r.on(ctx, key, r.cfg.Read, func(ctx context.Context, _ *master, l *life) (err error) {
+	err = r.on(ctx, key, r.cfg.Read, func(ctx context.Context, l *life) (err error) {
 		list, err = l.rdb.Client.GetRange(ctx, key, 0, int64(most)-1).Bytes()
 		if err == redis.Nil || wrongType(err) {
 			list, err = nil, nil
@@ -31,7 +31,7 @@ func (r *Remote) HotList(ctx context.Context, cache string, most int) (list []by
 // SetHotList puts list in its place, for ttl.
 func (r *Remote) SetHotList(ctx context.Context, cache string, list []byte, ttl time.Duration) error {
 	key := r.cfg.Prefix + hotPrefix + cache
-	return r.store(ctx, key, func(ctx context.Context, _ *master, l *life) (bool, error) {
+	return r.store(ctx, key, func(ctx context.Context, l *life) (bool, error) {
 		err := l.rdb.Client.Set(ctx, key, list, ttl).Err()
 		return err == nil, err
 	})

@@ -14,7 +14,7 @@ import (
 // others: until it ends nobody stores a value there. removed tells whether there
 // was one, or a lease.
 func (r *Remote) Mark(ctx context.Context, key string, token envelope.Token, ttl time.Duration) (removed bool, err error) {
-	err = r.at(ctx, key, r.cfg.Write, (*master).mark, func(ctx context.Context, _ *master, l *life) error {
+	err = r.at(ctx, key, r.cfg.Write, (*master).mark, func(ctx context.Context, l *life) error {
 		n, err := markScript.Run(ctx, l.rdb, []string{key}, token[:], ttl.Milliseconds()).Int()
 		removed = n == 1
 		return err
@@ -25,7 +25,7 @@ func (r *Remote) Mark(ctx context.Context, key string, token envelope.Token, ttl
 // Unmark removes the marker of one Mutate, and what else may stand there unless
 // another's marker does.
 func (r *Remote) Unmark(ctx context.Context, key string, token envelope.Token) (removed bool, err error) {
-	err = r.change(ctx, key, r.cfg.Write, func(ctx context.Context, _ *master, l *life) error {
+	err = r.change(ctx, key, r.cfg.Write, func(ctx context.Context, l *life) error {
 		n, err := unmarkScript.Run(ctx, l.rdb, []string{key}, token[:]).Int()
 		removed = n == 1
 		return err
@@ -50,7 +50,7 @@ func MarkEnds(raw []byte) (last time.Time) {
 // it is done if nobody is known to need it.
 func (r *Remote) Publish(ctx context.Context, payload string) error {
 	key := r.cfg.Prefix + reserved + "seq"
-	err := r.change(ctx, key, r.cfg.Write, func(ctx context.Context, _ *master, l *life) error {
+	err := r.change(ctx, key, r.cfg.Write, func(ctx context.Context, l *life) error {
 		return coherence.Publish(ctx, l.rdb, r.cfg.Prefix, payload)
 	})
 	if forbidden(err) && r.plan.cluster == nil {

@@ -116,7 +116,7 @@ func (m *master) use(ctx context.Context, limit time.Duration, op func(context.C
 	if !m.circuit.is(closed) {
 		return ErrUnavailable
 	}
-	return m.try(ctx, limit, true, m.believed(op))
+	return m.try(ctx, limit, reading|believed, op)
 }
 
 // mark is use for a write that is sent whether the master takes writes or not.
@@ -124,7 +124,7 @@ func (m *master) mark(ctx context.Context, limit time.Duration, op func(context.
 	if !m.circuit.is(closed) {
 		return ErrUnavailable
 	}
-	return m.try(ctx, limit, false, m.believed(op))
+	return m.try(ctx, limit, believed, op)
 }
 
 // store is use for what could make a value. op tells whether it has written.
@@ -142,40 +142,39 @@ func (m *master) store(ctx context.Context, limit time.Duration, op func(context
 		// Deferred: a user's dialer that panics must not keep the trial for good.
 		defer func() { m.valve.tried(wrote, newsOf(ctx, err) == full) }()
 	}
-	err = m.try(ctx, limit, false, m.believed(func(ctx context.Context, l *life) (err error) {
+	err = m.try(ctx, limit, believed, func(ctx context.Context, l *life) (err error) {
 		wrote, err = op(ctx, l)
 		return err
-	}))
+	})
 	return err
 }
 
-// believed is op, which fails if the life that it was for ended meanwhile.
-func (m *master) believed(op func(context.Context, *life) error) func(context.Context, *life) error {
-	return func(ctx context.Context, l *life) error {
-		if err := op(ctx, l); err != nil {
-			return err
-		}
-		if m.life.Load() != l {
-			return errOvertaken
-		}
-		return nil
-	}
-}
+// manner of an operation.
+type manner uint8
+
+const (
+	reading  manner = 1 << iota // it is a read
+	believed                    // it fails if the life that it was for ended meanwhile
+)
 
 // do runs op within a budget and takes its error as news of the server.
 func (m *master) do(ctx context.Context, limit time.Duration, op func(context.Context, *life) error) error {
 	if m.circuit.is(open) {
 		return ErrUnavailable
 	}
-	return m.try(ctx, limit, false, op)
+	return m.try(ctx, limit, 0, op)
 }
 
-func (m *master) try(ctx context.Context, budget time.Duration, reads bool, op func(context.Context, *life) error) error {
+func (m *master) try(ctx context.Context, budget time.Duration, how manner, op func(context.Context, *life) error) error {
 	bounded := limit(ctx, budget)
 	defer bounded.end()
-	err := op(bounded, m.life.Load())
+	l := m.life.Load()
+	err := op(bounded, l)
+	if err == nil && how&believed != 0 && m.life.Load() != l {
+		err = errOvertaken
+	}
 	n := newsOf(ctx, err)
-	if n == full && reads {
+	if n == full && how&reading != 0 {
 		n = refusing
 	}
 	m.heard(n, err)
@@ -226,7 +225,7 @@ func (m *master) watch(ctx context.Context, lost func()) {
 		}
 		probing := m.circuit.is(open)
 		sent := clock.Now()
-		err := m.try(ctx, m.budget.write, false, func(ctx context.Context, l *life) error { return l.question(ctx, sent) })
+		err := m.try(ctx, m.budget.write, 0, func(ctx context.Context, l *life) error { return l.question(ctx, sent) })
 		if err == nil {
 			m.ping.Store(clock.Now() - sent)
 		}

@@ -50,6 +50,7 @@ type Remote struct {
 	plan plan
 
 	prefixCRC uint16
+	last      any // byte that is read of what stands under a key: an int64, made once
 
 	routes *routes
 }
@@ -60,7 +61,7 @@ func Open(cfg Config) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Remote{cfg: cfg, plan: p, prefixCRC: crcOf(0, cfg.Prefix)}
+	r := &Remote{cfg: cfg, plan: p, prefixCRC: crcOf(0, cfg.Prefix), last: cfg.Longest - 1}
 	opened := make(chan struct{}) // masters ask for their keys as soon as they are made
 	r.cfg.owner = func(key string) *master { <-opened; return r.routes.table.Load().master(key) }
 	r.cfg.single = p.cluster == nil
@@ -131,18 +132,18 @@ func (r *Remote) Now(key string) time.Time {
 // on reads at the master of key. A master that says the slot has moved did not
 // execute op: the table is read again and op runs once more, where it says. What
 // was heard from it is void, whatever the table will say.
-func (r *Remote) on(ctx context.Context, key string, limit time.Duration, op func(context.Context, *master, *life) error) error {
+func (r *Remote) on(ctx context.Context, key string, limit time.Duration, op func(context.Context, *life) error) error {
 	return r.at(ctx, key, limit, (*master).use, op)
 }
 
 // change is on for what removes: it is also sent to a master that returns.
-func (r *Remote) change(ctx context.Context, key string, limit time.Duration, op func(context.Context, *master, *life) error) error {
+func (r *Remote) change(ctx context.Context, key string, limit time.Duration, op func(context.Context, *life) error) error {
 	return r.at(ctx, key, limit, (*master).do, op)
 }
 
 // store is on for what could make a value; op tells whether it has written. The
 // error is ErrReadOnly while the master takes no writes.
-func (r *Remote) store(ctx context.Context, key string, op func(context.Context, *master, *life) (bool, error)) error {
+func (r *Remote) store(ctx context.Context, key string, op func(context.Context, *life) (bool, error)) error {
 	var wrote bool
 	run := func(m *master, ctx context.Context, limit time.Duration, op func(context.Context, *life) error) error {
 		return m.store(ctx, limit, func(ctx context.Context, l *life) (bool, error) {
@@ -151,20 +152,20 @@ func (r *Remote) store(ctx context.Context, key string, op func(context.Context,
 			return wrote, err
 		})
 	}
-	return r.at(ctx, key, r.cfg.Write, run, func(ctx context.Context, m *master, l *life) (err error) {
-		wrote, err = op(ctx, m, l)
+	return r.at(ctx, key, r.cfg.Write, run, func(ctx context.Context, l *life) (err error) {
+		wrote, err = op(ctx, l)
 		return err
 	})
 }
 
 type runner func(m *master, ctx context.Context, limit time.Duration, op func(context.Context, *life) error) error
 
-func (r *Remote) at(ctx context.Context, key string, limit time.Duration, run runner, op func(context.Context, *master, *life) error) error {
+func (r *Remote) at(ctx context.Context, key string, limit time.Duration, run runner, op func(context.Context, *life) error) error {
 	m, t, err := r.routes.of(ctx, key, limit, nil)
 	if err != nil {
 		return err
 	}
-	err = run(m, ctx, limit, func(ctx context.Context, l *life) error { return op(ctx, m, l) })
+	err = run(m, ctx, limit, op)
 	if !moved(err) {
 		return err
 	}
@@ -174,18 +175,17 @@ func (r *Remote) at(ctx context.Context, key string, limit time.Duration, run ru
 	if m, _, err = r.routes.of(ctx, key, limit, t); err != nil {
 		return err
 	}
-	return run(m, ctx, limit, func(ctx context.Context, l *life) error { return op(ctx, m, l) })
+	return run(m, ctx, limit, op)
 }
 
 // Get reads key. The server has said less than a bound ago that it is the master:
 // a demoted one, or one that a paused process comes back to, may say what is old.
-func (r *Remote) Get(ctx context.Context, key string) (reply Reply, err error) {
-	err = r.on(ctx, key, r.cfg.Read, func(ctx context.Context, m *master, l *life) error {
-		if err := m.recent(ctx, l); err != nil {
-			return err
+func (r *Remote) Get(ctx context.Context, key string) (Reply, error) {
+	var reply Reply
+	err := r.on(ctx, key, r.cfg.Read, func(ctx context.Context, l *life) (err error) {
+		if err = l.m.recent(ctx, l); err == nil {
+			reply, err = replyOf(l, l.rdb.read(ctx, "getrange", key, 0, r.last))
 		}
-		cmd := l.rdb.GetRange(ctx, key, 0, r.cfg.Longest-1)
-		reply, err = replyOf(l, cmd)
 		return err
 	})
 	return reply, err
@@ -214,7 +214,7 @@ func replyOf(l *life, cmd *redis.StringCmd) (Reply, error) {
 // Acquire sets the lease, and won is true, unless something stands that does not
 // begin with reject; what stands comes back as a Reply.
 func (r *Remote) Acquire(ctx context.Context, key string, lease, reject []byte, ttl time.Duration) (won bool, standing Reply, err error) {
-	err = r.store(ctx, key, func(ctx context.Context, _ *master, l *life) (bool, error) {
+	err = r.store(ctx, key, func(ctx context.Context, l *life) (bool, error) {
 		v, err := acquireScript.Run(ctx, l.rdb, []string{key}, lease, ttl.Milliseconds(), reject, r.cfg.Longest-1).Result()
 		raw, stands := v.(string)
 		switch {
@@ -244,7 +244,7 @@ func (r *Remote) Extend(ctx context.Context, key string, stands, front []byte, t
 
 // Release removes the lease; false if it no longer stands.
 func (r *Remote) Release(ctx context.Context, key string, lease []byte) (ok bool, err error) {
-	err = r.at(ctx, key, r.cfg.Write, (*master).mark, func(ctx context.Context, _ *master, l *life) error {
+	err = r.at(ctx, key, r.cfg.Write, (*master).mark, func(ctx context.Context, l *life) error {
 		n, err := releaseScript.Run(ctx, l.rdb, []string{key}, lease).Int()
 		ok = n == 1
 		return err
@@ -263,7 +263,7 @@ func (r *Remote) Seize(ctx context.Context, key string, lease []byte, ttl time.D
 }
 
 func (r *Remote) script(ctx context.Context, s *redis.Script, key string, args ...any) (ok bool, err error) {
-	err = r.store(ctx, key, func(ctx context.Context, _ *master, l *life) (bool, error) {
+	err = r.store(ctx, key, func(ctx context.Context, l *life) (bool, error) {
 		n, err := s.Run(ctx, l.rdb, []string{key}, args...).Int()
 		ok = n == 1
 		// A server without memory lengthens the life of what it has.

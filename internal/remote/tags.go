@@ -99,8 +99,8 @@ func (r *Remote) Tags(ctx context.Context, keys []string) ([]Record, error) {
 // NewTag makes an unborn record unless another stands than the one seen, and
 // returns what stands then.
 func (r *Remote) NewTag(ctx context.Context, key, seen string, ttl time.Duration) (rec Record, err error) {
-	err = r.store(ctx, key, func(ctx context.Context, m *master, l *life) (bool, error) {
-		if err := m.recent(ctx, l); err != nil {
+	err = r.store(ctx, key, func(ctx context.Context, l *life) (bool, error) {
+		if err := l.m.recent(ctx, l); err != nil {
 			return false, err
 		}
 		stamp, nonce := l.stamp(), envelope.NewToken()
@@ -114,7 +114,7 @@ func (r *Remote) NewTag(ctx context.Context, key, seen string, ttl time.Duration
 // BearTag gives the record with that nonce the clock of its birth if it has none,
 // and a longer life if one is given; and returns what stands then.
 func (r *Remote) BearTag(ctx context.Context, key string, nonce envelope.Token, birth Tick, ttl time.Duration) (rec Record, err error) {
-	err = r.store(ctx, key, func(ctx context.Context, _ *master, l *life) (bool, error) {
+	err = r.store(ctx, key, func(ctx context.Context, l *life) (bool, error) {
 		at := ""
 		if birth.N != 0 {
 			at = tickText(birth.N) + string(birth.Life[:])
@@ -129,8 +129,8 @@ func (r *Remote) BearTag(ctx context.Context, key string, nonce envelope.Token, 
 // TurnTag gives a tag a new generation, and with it adds or removes the mark of a
 // Mutate. The clock has been advanced before.
 func (r *Remote) TurnTag(ctx context.Context, key string, ttl time.Duration, add, remove []byte, markLife time.Duration) error {
-	return r.change(ctx, key, r.cfg.Write, func(ctx context.Context, m *master, l *life) error {
-		if err := m.met(ctx); err != nil {
+	return r.change(ctx, key, r.cfg.Write, func(ctx context.Context, l *life) error {
+		if err := l.m.met(ctx); err != nil {
 			return err
 		}
 		stamp, nonce := l.stamp(), envelope.NewToken()
@@ -158,7 +158,7 @@ func (r *Remote) Tick(ctx context.Context) (t Tick, err error) {
 
 func (r *Remote) clock(ctx context.Context, script *redis.Script) (t Tick, err error) {
 	key := r.ClockKey()
-	err = r.change(ctx, key, r.cfg.Write, func(ctx context.Context, m *master, l *life) error {
+	err = r.change(ctx, key, r.cfg.Write, func(ctx context.Context, l *life) error {
 		text, err := script.Run(ctx, l.rdb, []string{key}).Text()
 		if err != nil {
 			return err

@@ -33,7 +33,7 @@ func (r *Remote) turnKey(key string) string {
 // nobody is to.
 func (r *Remote) TakeTurn(ctx context.Context, key string, ttl time.Duration) (turn Turn, rest time.Duration, err error) {
 	key = r.turnKey(key)
-	err = r.store(ctx, key, func(ctx context.Context, m *master, l *life) (bool, error) {
+	err = r.store(ctx, key, func(ctx context.Context, l *life) (bool, error) {
 		won := redis.NewBoolCmd(ctx, "set", key, turnTaken, "px", ttl.Milliseconds(), "nx")
 		is := redis.NewStringCmd(ctx, "get", key)
 		err := l.rdb.do(ctx, true, won, is)
@@ -47,7 +47,7 @@ func (r *Remote) TakeTurn(ctx context.Context, key string, ttl time.Duration) (t
 		if until, ok := strings.CutPrefix(is.Val(), turnResting); ok {
 			turn = Resting
 			if ms, err := strconv.ParseInt(until, 10, 64); err == nil {
-				rest = max(0, time.UnixMilli(ms).Sub(m.now()))
+				rest = max(0, time.UnixMilli(ms).Sub(l.m.now()))
 			}
 		}
 		return false, nil
@@ -58,7 +58,7 @@ func (r *Remote) TakeTurn(ctx context.Context, key string, ttl time.Duration) (t
 // TurnTaken tells whether somebody has the turn of a key.
 func (r *Remote) TurnTaken(ctx context.Context, key string) (taken bool, err error) {
 	key = r.turnKey(key)
-	err = r.on(ctx, key, r.cfg.Read, func(ctx context.Context, _ *master, l *life) error {
+	err = r.on(ctx, key, r.cfg.Read, func(ctx context.Context, l *life) error {
 		is, err := l.rdb.Get(ctx, key).Result()
 		taken = is == turnTaken
 		if err == redis.Nil {
@@ -82,14 +82,14 @@ func (r *Remote) EndTurn(ctx context.Context, key string, rest time.Duration) er
 			return turnResting + strconv.FormatInt(m.now().Add(rest).UnixMilli(), 10)
 		}, rest)
 	}
-	return r.at(ctx, key, r.cfg.Write, (*master).mark, func(ctx context.Context, _ *master, l *life) error {
+	return r.at(ctx, key, r.cfg.Write, (*master).mark, func(ctx context.Context, l *life) error {
 		return l.rdb.do(ctx, true, redis.NewIntCmd(ctx, "unlink", key))
 	})
 }
 
 func (r *Remote) setTurn(ctx context.Context, key string, text func(*master) string, ttl time.Duration) error {
-	return r.store(ctx, key, func(ctx context.Context, m *master, l *life) (bool, error) {
-		err := l.rdb.do(ctx, true, redis.NewStatusCmd(ctx, "set", key, text(m), "px", ttl.Milliseconds()))
+	return r.store(ctx, key, func(ctx context.Context, l *life) (bool, error) {
+		err := l.rdb.do(ctx, true, redis.NewStatusCmd(ctx, "set", key, text(l.m), "px", ttl.Milliseconds()))
 		return err == nil, err
 	})
 }
