@@ -1,4 +1,4 @@
-.PHONY: help demo serve fleet test test-race test-mini test-examples test-benchmarks test-modules consistency sensitivity e2e outage soak ratio bench-peers bench-compare rest-client million model lint lint-modules bench fuzz
+.PHONY: help redis-server demo serve fleet test test-race test-mini test-examples test-benchmarks test-modules consistency sensitivity e2e outage soak ratio bench-peers bench-compare rest-client million model lint lint-modules bench fuzz
 
 STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 FUZZTIME ?= 20s
@@ -6,13 +6,16 @@ FUZZTIME ?= 20s
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: examples/bin ## the example service with the cache and without, measured; JSON=FILE keeps the figures
+redis-server: ## installed if it is not there, by apt-get
+	@command -v redis-server >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server >/dev/null; }
+
+demo: redis-server examples/bin ## the example service with the cache and without, measured; JSON=FILE keeps the figures
 	cd examples && bin/loadtest $(if $(JSON),-json $(abspath $(JSON))) $(DEMOFLAGS)
 
 serve: examples/bin ## the example service, its web page and its dashboard on http://127.0.0.1:8080
 	cd examples && bin/server -bypass
 
-fleet: examples/bin ## three instances on one Redis, which is killed for five seconds; nothing fails, nothing stale is read: under 90 s
+fleet: redis-server examples/bin ## three instances on one Redis, which is killed for five seconds; nothing fails, nothing stale is read: under 90 s
 	cd examples && bin/fleet
 
 .PHONY: examples/bin
@@ -43,25 +46,25 @@ e2e: ## the dashboard in a real browser, installed if it is not there; PICTURES=
 	command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
 	cd cachehttp/e2e && go vet ./... && TIERCACHE_REQUIRE_CHROMIUM=1 TIERCACHE_REQUIRE_REDIS=1 TIERCACHE_PICTURES=$(if $(PICTURES),$(abspath $(PICTURES))) go test -count=1 -timeout 8m ./...
 
-outage: ## calls while Redis is killed, frozen, cut off…, beside two rivals: about 25 minutes, OUTAGEFLAGS=-ours about 6
+outage: redis-server ## calls while Redis is killed, frozen, cut off…, beside two rivals: about 25 minutes, OUTAGEFLAGS=-ours about 6
 	cd benchmarks && go run ./outage $(if $(JSON),-json $(abspath $(JSON))) $(OUTAGEFLAGS)
 
-soak: ## ten minutes at the highest rate, a fault every few seconds: nothing stale, nothing grows
+soak: redis-server ## ten minutes at the highest rate, a fault every few seconds: nothing stale, nothing grows
 	cd benchmarks && go run ./soak $(if $(JSON),-json $(abspath $(JSON))) $(SOAKFLAGS)
 
 ratio: ## hit ratios and bytes per entry beside ristretto, otter and theine: about 2 minutes
 	cd benchmarks && go run ./ratio $(if $(JSON),-json $(abspath $(JSON))) $(RATIOFLAGS)
 
-consistency: ## every fault on one server, Sentinel and a cluster, every read judged: about 11 minutes; ROW=sentinel/failover for one
+consistency: redis-server ## every fault on one server, Sentinel and a cluster, every read judged: about 11 minutes; ROW=sentinel/failover for one
 	cd cachetest && go test -count=1 -tags consistency -timeout 20m -run 'TestConsistency/$(ROW)'
 
-sensitivity: ## each guard of the protocol taken out: its test must fail
+sensitivity: redis-server ## each guard of the protocol taken out: its test must fail
 	tools/sensitivity.sh
 
 rest-client: ## the REST server of our tests, judged by Upstash's own client; needs npm
 	internal/restconn/npm/run.sh
 
-million: ## a pattern among a million keys, and GETs meanwhile
+million: redis-server ## a pattern among a million keys, and GETs meanwhile
 	TIERCACHE_MILLION=1000000 go test -count=1 -run TestAMillionKeys -v ./internal/remote
 
 model: ## the models of the protocol; needs spin and gcc
@@ -80,7 +83,7 @@ bench: ## each figure beside its floor, in the same run
 	go test -run '^$$' -bench . -benchmem -count 5 .
 	go test -run '^$$' -bench 'Eviction|TrackingCPU' -benchtime 5000x -count 3 ./internal/engine ./internal/coherence
 
-bench-peers: ## beside its rivals, in one run: ratios, tables and charts in docs/bench, 1 if a required one is missed; GROUP=memory for one
+bench-peers: redis-server ## beside its rivals, in one run: ratios, tables and charts in docs/bench, 1 if a required one is missed; GROUP=memory for one
 	cd benchmarks && go run ./peers -out ../docs/bench $(if $(GROUP),-group $(GROUP)) $(if $(JSON),-json $(abspath $(JSON))) $(PEERSFLAGS)
 
 bench-compare: ## the benchmarks beside those of another commit, by benchstat: REF=main, BENCH=MemoryHit, COUNT=10

@@ -27,6 +27,7 @@ var groups = []group{
 // bench is how and where is measured.
 type bench struct {
 	addr   string // of a redis-server that nothing else uses
+	pid    int    // its
 	rounds int
 	window time.Duration // of one contender in one round
 	quick  bool          // few keys and few rounds; shows that it works

@@ -206,5 +206,5 @@ func (b *bench) ofSize(ctx context.Context, n int) (s series, err error) {
 	for _, o := range caches {
 		contenders = append(contenders, contender{name: o.Name, workers: 1, strays: o.notRedis, run: apart(ctx, o.Fresh, o.keys, 1)})
 	}
-	return b.measure(ctx, series{Name: sizeSeries(n), Floor: rivals.GoRedis, By: "wall"}, contenders)
+	return b.measure(ctx, series{Name: sizeSeries(n), Floor: rivals.GoRedis, By: "wall", lone: true}, contenders)
 }

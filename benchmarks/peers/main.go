@@ -106,7 +106,8 @@ func (c config) with(ctx context.Context, g group) (report, error) {
 	var r report
 	var failed error
 	err := host.Run(ctx, "peers", func(t testing.TB) {
-		b := &bench{rounds: c.rounds, window: c.window, quick: c.quick, addr: redistest.Start(t).Addr()}
+		server := redistest.Start(t)
+		b := &bench{rounds: c.rounds, window: c.window, quick: c.quick, addr: server.Addr(), pid: server.PID()}
 		r, failed = g.run(t.Context(), b)
 	})
 	if err := errors.Join(failed, err); err != nil {

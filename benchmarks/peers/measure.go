@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/tiercache/tiercache/benchmarks/internal/host"
 )
 
 // contender is what a series measures. run does n operations as one of so many
@@ -55,7 +57,9 @@ type series struct {
 	By    string `json:"ratioOf,omitempty"` // "cpu" or "wall"
 	Rows  []row  `json:"rows"`
 	Idle  idle   `json:"idle"`
+	Where string `json:"where,omitempty"`
 	kind  kind
+	lone  bool // callers come one at a time, on one processor with the server
 }
 
 // idle is what all that is open does by itself, beside whoever is measured:
@@ -92,6 +96,14 @@ const muchGarbage = 1 << 20
 // measure gives each contender one window in each round, in another order each
 // time. What changes on the machine from round to round, all have.
 func (b *bench) measure(ctx context.Context, s series, all []contender) (series, error) {
+	if s.lone {
+		if back, err := host.Together(b.pid); err == nil {
+			defer back()
+			s.Where = "on one processor, with redis-server"
+		} else {
+			s.Where = "on all processors, since one could not be had: " + err.Error()
+		}
+	}
 	counts := make([]int, len(all))
 	s.Rows = make([]row, len(all))
 	for i, c := range all {

@@ -32,6 +32,9 @@ func (r report) print(w io.Writer) {
 		if s.Idle != (idle{}) {
 			fmt.Fprintf(w, "beside whoever is measured: %.1f %% of a core\n", 100*s.Idle.CPU)
 		}
+		if s.Where != "" {
+			fmt.Fprintln(w, s.Where)
+		}
 		for _, one := range s.Rows {
 			if one.why != nil {
 				fmt.Fprintf(w, "%s: %v\n", one.Name, one.why)
@@ -84,6 +87,9 @@ func (f file) markdown() string {
 			}
 			if s.Idle != (idle{}) {
 				fmt.Fprintf(&b, "\nBeside whoever is measured: %.1f %% of a core.\n", 100*s.Idle.CPU)
+			}
+			if s.Where != "" {
+				fmt.Fprintf(&b, "\n%s.\n", upper(s.Where))
 			}
 		}
 		if f.judged && len(r.Requirements) > 0 {

@@ -34,7 +34,7 @@ func redisHit(ctx context.Context, b *bench) (r report, err error) {
 				run: apart(ctx, o.Fresh, o.keys, callers),
 			})
 		}
-		s, err := b.measure(ctx, series{Name: redisSeries(callers), Floor: rivals.GoRedis, By: "wall"}, contenders)
+		s, err := b.measure(ctx, series{Name: redisSeries(callers), Floor: rivals.GoRedis, By: "wall", lone: callers == 1}, contenders)
 		if err != nil {
 			return r, err
 		}

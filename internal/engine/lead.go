@@ -190,7 +190,7 @@ func (c *Cache) newLease(stamp envelope.ID) []byte {
 
 // judge reads a reply into out. Whatever it does not know is a miss.
 func (c *Cache) judge(ctx context.Context, out *outcome, key, rkey string, reply remote.Reply) verdict {
-	var room [4]envelope.Tag
+	var room [clearTags]envelope.Tag // more only for one that has tags of its own
 	var o opened
 	c.open(&o, rkey, reply, room[:])
 	if out.why = o.why; o.verdict != unasked {

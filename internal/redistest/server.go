@@ -52,6 +52,9 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
+// PID is that of the process that runs.
+func (s *Server) PID() int { return s.proc.cmd.Process.Pid }
+
 func (s *Server) start() {
 	t, args := s.t, s.args
 	t.Helper()

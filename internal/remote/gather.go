@@ -148,6 +148,9 @@ func (g *gather) answered(r *request) error {
 // none: then all of them have the error.
 func (g *gather) send(ctx context.Context, cmds []redis.Cmder) (answered bool, err error) {
 	if len(cmds) == 1 {
+		if l, is := ctx.(*limited); is {
+			ctx = &l.taking
+		}
 		err = g.Process(ctx, cmds[0])
 		answered = err == nil || isAnswer(err)
 	} else {

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,6 +13,7 @@ import (
 type limited struct {
 	context.Context // the parent
 	at              time.Time
+	taking          taking
 
 	mu     sync.Mutex // guards what follows
 	real   context.Context
@@ -25,7 +27,9 @@ func limit(ctx context.Context, d time.Duration) *limited {
 	if earlier, ok := ctx.Deadline(); ok && earlier.Before(at) {
 		at = earlier
 	}
-	return &limited{Context: ctx, at: at}
+	l := &limited{Context: ctx, at: at}
+	l.taking.limited = l
+	return l
 }
 
 func (l *limited) Deadline() (time.Time, bool) { return l.at, true }
@@ -64,4 +68,21 @@ func (l *limited) end() {
 	if l.ended = true; l.cancel != nil {
 		l.cancel()
 	}
+}
+
+// taking is a limited context for go-redis to take a connection with and send one command.
+// Before it takes an idle one it looks whether Done has happened: that look is answered
+// by the parent, and nothing is made for it, which spares a read a twentieth of its time.
+// If there is none it asks for Done again, to wait; and on the connection itself the time
+// is that of the socket.
+type taking struct {
+	*limited
+	looked atomic.Bool
+}
+
+func (t *taking) Done() <-chan struct{} {
+	if t.looked.Swap(true) {
+		return t.limited.Done()
+	}
+	return t.limited.Context.Done()
 }

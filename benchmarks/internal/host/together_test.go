@@ -1,0 +1,49 @@
+package host
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func boundTo(t *testing.T, pid int) string {
+	out, err := exec.Command("taskset", "-cp", strconv.Itoa(pid)).Output()
+	require.NoError(t, err)
+	_, list, _ := strings.Cut(strings.TrimSpace(string(out)), ": ")
+	return list
+}
+
+func TestTwoProcessesShareAProcessorUntilTheyAreTakenBack(t *testing.T) {
+	if _, err := exec.LookPath("taskset"); err != nil {
+		_, err := Together(os.Getpid())
+		assert.Error(t, err)
+		t.Skip("taskset is not there: ", err)
+	}
+	other := exec.Command("sleep", "60")
+	require.NoError(t, other.Start())
+	defer func() { _ = other.Process.Kill(); _ = other.Wait() }()
+	procs, mine, its := runtime.GOMAXPROCS(0), boundTo(t, os.Getpid()), boundTo(t, other.Process.Pid)
+
+	back, err := Together(other.Process.Pid)
+	require.NoError(t, err)
+	assert.Equal(t, "0", boundTo(t, other.Process.Pid))
+	assert.Equal(t, "0", boundTo(t, os.Getpid()))
+	assert.Equal(t, 1, runtime.GOMAXPROCS(0))
+	back()
+	assert.Equal(t, mine, boundTo(t, os.Getpid()))
+	assert.Equal(t, its, boundTo(t, other.Process.Pid))
+	assert.Equal(t, procs, runtime.GOMAXPROCS(0))
+}
+
+func TestAProcessThatIsNotThereIsAnErrorAndNothingChanges(t *testing.T) {
+	procs := runtime.GOMAXPROCS(0)
+	_, err := Together(1 << 30)
+	assert.Error(t, err)
+	assert.Equal(t, procs, runtime.GOMAXPROCS(0))
+}
