@@ -22,6 +22,12 @@ type Config struct {
 	// only.
 	Redis redis.UniversalClient
 
+	// Instrument is called with each client that these Tiers make for their commands, one
+	// for each master and again when one returns, before it is used: to add hooks, those of
+	// redisotel say. Commands that share a round trip come as one pipeline, whose context
+	// is nobody's. A hook must not change what it sees; one that panics fails its command.
+	Instrument func(*redis.Client)
+
 	// Prefix is put before every key in Redis. Required with Redis; if given it ends in
 	// ":" and has no glob characters (*?[]\^) or braces.
 	Prefix string
@@ -107,7 +113,7 @@ func Open(cfg Config) (*Tiers, error) {
 		Trusting:        cfg.TrustAfterFailover,
 
 		Logger: cfg.Logger,
-		Remote: remote.Config{Client: cfg.Redis, Read: cfg.ReadTimeout, Write: cfg.WriteTimeout},
+		Remote: remote.Config{Client: cfg.Redis, Instrument: cfg.Instrument, Read: cfg.ReadTimeout, Write: cfg.WriteTimeout},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("tiercache: Config.Redis: %w", err)

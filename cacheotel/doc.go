@@ -22,9 +22,9 @@
 //
 // # Spans
 //
-// Traced wraps a loader: a span is made when a load runs, and none on a hit. What this
-// library asks Redis is not traced: the hooks of your client, as redisotel adds them,
-// belong to your client, and the library opens connections of its own, from its options.
+// Traced wraps a loader: a span is made when a load runs, and none on a hit. For spans of
+// what is asked of Redis, add the hooks of redisotel in tiercache.Config.Instrument: those
+// of your own client stay with it, since the library opens connections of its own.
 //
 // It is a module of its own, so that only who uses OpenTelemetry depends on it.
 package cacheotel

@@ -54,7 +54,9 @@ func (m *master) newLife(self *incarnation) *life {
 		return err
 	}
 	l.options = o
-	l.rdb = newGather(redis.NewClient(&o), m.budget, &m.usual, l.failed)
+	client := redis.NewClient(&o)
+	instrumented(client, m.cfg.Instrument, m.log)
+	l.rdb = newGather(client, m.budget, &m.usual, l.failed)
 	l.own.Store(l.newOwn())
 	return l
 }

@@ -19,13 +19,15 @@ import (
 
 // Config of a Remote.
 type Config struct {
-	Client  redis.UniversalClient // its options are copied
-	Prefix  string
-	Read    time.Duration // budget of one read
-	Write   time.Duration // budget of one write
-	Bound   time.Duration // how old what is heard may be
-	Handler coherence.Handler
-	Logger  *slog.Logger
+	Client redis.UniversalClient // its options are copied
+	// Instrument may add hooks to a client that was made for commands; nil: nobody does.
+	Instrument func(*redis.Client)
+	Prefix     string
+	Read       time.Duration // budget of one read
+	Write      time.Duration // budget of one write
+	Bound      time.Duration // how old what is heard may be
+	Handler    coherence.Handler
+	Logger     *slog.Logger
 	// Longest is how many bytes of what stands under a key are read: nothing that
 	// counts is longer, and what somebody else put there may be as long as it likes.
 	Longest int64
