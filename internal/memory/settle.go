@@ -48,9 +48,17 @@ func (c *Cache[M]) settle() {
 // settleAll tells the policy of what was read, and then of what waits in the
 // stripes, once. A hash is told with what its item costs by then; if that changes
 // meanwhile, the hash waits again.
+//
+// What has lost its place by that is known to be gone before a refit, which takes long.
 func (c *Cache[M]) settleAll() {
+	c.tell(c.settleLocked)
+	c.tell(c.refitLocked)
+}
+
+// tell lets go of settling before it says what has lost its place.
+func (c *Cache[M]) tell(step func() (lost []*Item[M])) {
 	c.settling.Lock()
-	lost := c.settleLocked()
+	lost := step()
 	c.settling.Unlock()
 	if c.left != nil {
 		for _, it := range lost {
@@ -83,7 +91,7 @@ func (c *Cache[M]) settleLocked() (lost []*Item[M]) {
 	if len(batch) == 0 {
 		return nil
 	}
-	return c.refitLocked(c.applyLocked(batch, nil))
+	return c.applyLocked(batch, nil)
 }
 
 // applyLocked appends the items that have lost their place by it.
@@ -102,14 +110,14 @@ const usualCost = 1 << 10
 // refitLocked makes the policy anew if far more or fewer items fit than it was made
 // for, which shows once the budget is half used. What it had counted is lost: with
 // so few items gone by then, that was little.
-func (c *Cache[M]) refitLocked(lost []*Item[M]) []*Item[M] {
+func (c *Cache[M]) refitLocked() (lost []*Item[M]) {
 	items, bytes := c.all.items.Load(), c.all.bytes.Load()
 	if bytes < c.maxBytes/2 || items < 100 {
-		return lost
+		return nil
 	}
 	fit := int64(float64(c.maxBytes) / float64(bytes) * float64(items))
 	if fit < c.fit*3/2 && fit > c.fit/4 {
-		return lost
+		return nil
 	}
 	next, err := c.make(c.maxBytes, fit)
 	if err != nil { // it could be made once

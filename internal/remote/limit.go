@@ -55,6 +55,9 @@ func (l *limited) Err() error {
 	if err := l.Context.Err(); err != nil {
 		return err
 	}
+	if l.ended {
+		return context.Canceled
+	}
 	if !time.Now().Before(l.at) {
 		return context.DeadlineExceeded
 	}

@@ -54,6 +54,7 @@ func TestWhoeverWaitsForALimitedContextThatIsEndedWaitsNoMore(t *testing.T) {
 	done := before.Done()
 	before.end()
 	after.end()
+	assert.Equal(t, context.Canceled, after.Err(), "whether or not somebody has waited")
 	<-done
 	<-after.Done()
 	assert.Error(t, before.Err())

@@ -52,7 +52,7 @@ type Remote struct {
 	plan plan
 
 	prefixCRC uint16
-	last      any // byte that is read of what stands under a key: an int64, made once
+	last      any // index of the last byte that is read of a key: an int64, boxed once
 
 	routes *routes
 }

@@ -7,31 +7,51 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
-	"syscall"
+	"strings"
 )
 
-// Together has this process and another one, a server, run on the first processor, until
-// back is called. Of a lone caller and his server only one works at a time. On two
-// processors each of them waits until the other's is awake, which takes a virtual machine
-// as long as the whole call; and on which two they run is chance, from moment to moment.
-// The error says why it cannot be had: then everything is as it was.
+// Together has this process and another one, a server, run on the first processor that
+// this one may use, until back is called. Of a lone caller and his server only one works
+// at a time. On two processors each of them waits until the other's is awake, which takes
+// a virtual machine as long as the whole call; and on which two they run is chance, from
+// moment to moment. The error says why it cannot be had: then everything is as it was.
 func Together(pid int) (back func(), err error) {
-	if err := syscall.Kill(pid, 0); err != nil {
-		return nil, fmt.Errorf("process %d: %w", pid, err)
+	mine, err := allowed(os.Getpid())
+	if err != nil {
+		return nil, err
 	}
-	all := "0-" + strconv.Itoa(runtime.NumCPU()-1)
+	its, err := allowed(pid)
+	if err != nil {
+		return nil, err
+	}
 	procs := runtime.GOMAXPROCS(0)
 	back = func() {
-		_ = bind(pid, all)
-		_ = bind(os.Getpid(), all)
+		_ = bind(pid, its)
+		_ = bind(os.Getpid(), mine)
 		runtime.GOMAXPROCS(procs)
 	}
-	if err := errors.Join(bind(pid, "0"), bind(os.Getpid(), "0")); err != nil {
+	first := mine[:strings.IndexAny(mine+",", ",-")]
+	if err := errors.Join(bind(pid, first), bind(os.Getpid(), first)); err != nil {
 		back()
 		return nil, err
 	}
 	runtime.GOMAXPROCS(1)
 	return back, nil
+}
+
+// allowed are the processors that a process may use, as taskset takes them. How many there
+// are does not tell: a container, or taskset, may give it the second alone.
+func allowed(pid int) (processors string, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return "", fmt.Errorf("process %d: %w", pid, err)
+	}
+	_, rest, ok := strings.Cut(string(status), "\nCpus_allowed_list:")
+	if !ok {
+		return "", fmt.Errorf("process %d does not say where it may run", pid)
+	}
+	list, _, _ := strings.Cut(rest, "\n")
+	return strings.TrimSpace(list), nil
 }
 
 // bind has all threads of a process run on those processors.

@@ -28,17 +28,27 @@ func TestTwoProcessesShareAProcessorUntilTheyAreTakenBack(t *testing.T) {
 	other := exec.Command("sleep", "60")
 	require.NoError(t, other.Start())
 	defer func() { _ = other.Process.Kill(); _ = other.Wait() }()
-	procs, mine, its := runtime.GOMAXPROCS(0), boundTo(t, os.Getpid()), boundTo(t, other.Process.Pid)
+	procs, all := runtime.GOMAXPROCS(0), boundTo(t, os.Getpid())
+	last := all[strings.LastIndexAny(all, ",-")+1:]
+	for _, mine := range []string{all, last} {
+		require.NoError(t, bind(os.Getpid(), mine))
+		shareUntilTakenBack(t, other.Process.Pid)
+	}
+	require.NoError(t, bind(os.Getpid(), all))
+	assert.Equal(t, procs, runtime.GOMAXPROCS(0))
+}
 
-	back, err := Together(other.Process.Pid)
+func shareUntilTakenBack(t *testing.T, other int) {
+	mine, its := boundTo(t, os.Getpid()), boundTo(t, other)
+	first := mine[:strings.IndexAny(mine+",", ",-")]
+	back, err := Together(other)
 	require.NoError(t, err)
-	assert.Equal(t, "0", boundTo(t, other.Process.Pid))
-	assert.Equal(t, "0", boundTo(t, os.Getpid()))
+	assert.Equal(t, first, boundTo(t, other))
+	assert.Equal(t, first, boundTo(t, os.Getpid()))
 	assert.Equal(t, 1, runtime.GOMAXPROCS(0))
 	back()
 	assert.Equal(t, mine, boundTo(t, os.Getpid()))
-	assert.Equal(t, its, boundTo(t, other.Process.Pid))
-	assert.Equal(t, procs, runtime.GOMAXPROCS(0))
+	assert.Equal(t, its, boundTo(t, other))
 }
 
 func TestAProcessThatIsNotThereIsAnErrorAndNothingChanges(t *testing.T) {
