@@ -14,11 +14,15 @@ export function permit(actions) {
   $('read-only').hidden = allowed.length > 0;
 }
 
+// answered gives the answer of who was asked last; nothing, once he has it.
+let answered = () => {};
+
 // confirmed asks, and gives whether the answer was yes. The focus returns to where it
 // was by itself: that is what a dialog does.
 function confirmed(title, text, yes, danger = false) {
   const dialog = $('confirm');
   if (dialog.open) return Promise.resolve(false);
+  answered(); // the event of its closing may be yet to come, and is not that of this question
   put($('confirm-title'), title);
   put($('confirm-text'), text);
   put($('confirm-yes'), yes);
@@ -26,12 +30,18 @@ function confirmed(title, text, yes, danger = false) {
   dialog.returnValue = 'cancel';
   dialog.showModal();
   $('confirm-cancel').focus();
-  return new Promise(resolve => dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), {once: true}));
+  return new Promise(resolve => {
+    answered = () => {
+      answered = () => {};
+      resolve(dialog.returnValue === 'yes');
+    };
+  });
 }
 
 export class Actions {
   constructor(base) {
     this.base = base;
+    $('confirm').addEventListener('close', () => { if (!$('confirm').open) answered(); });
     $('clear').addEventListener('click', () => this.clear());
     $('invalidate').addEventListener('submit', event => {
       event.preventDefault();
