@@ -84,6 +84,28 @@ func TestAHookThatPanicsCostsTheCommandAndNothingElse(t *testing.T) {
 	_ = cache.Delete(bg, "0")
 }
 
+// waiting is a hook that waits for the end of the time that a command has.
+type waiting struct{ watch }
+
+func (w *waiting) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if ctx.Value(asked{}) != nil {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func TestAHookThatWaitsForTheEndOfItsContextIsNotWaitedForLonger(t *testing.T) {
+	t.Parallel()
+	tiers := open(t, tiercache.Config{Redis: redistest.Start(t).Client(), Prefix: "t:", Instrument: func(c *redis.Client) { c.AddHook(new(waiting)) }})
+	cache := newCache(t, tiers, tiercache.Options[profile]{})
+	got, err := cache.GetOrLoad(context.WithValue(bg, asked{}, true), "k", value(ann))
+	require.NoError(t, err)
+	assert.Equal(t, ann.ID, got.ID)
+}
+
 func TestAnInstrumentThatPanicsIsLoggedAndRedisUsed(t *testing.T) {
 	t.Parallel()
 	tiers := open(t, tiercache.Config{Redis: redistest.Start(t).Client(), Prefix: "t:", Instrument: func(*redis.Client) { panic("mine") }})

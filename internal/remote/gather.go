@@ -34,6 +34,7 @@ type gather struct {
 	usual  *usual
 	failed func(error) // hears once of a round trip without an answer, however many shared it
 	most   int         // round trips at a time
+	hooked bool        // hooks of the user's see the contexts
 
 	mu      sync.Mutex // guards what follows; nothing is waited for under it
 	flying  int        // round trips; below most, the queue is empty
@@ -148,7 +149,7 @@ func (g *gather) answered(r *request) error {
 // none: then all of them have the error.
 func (g *gather) send(ctx context.Context, cmds []redis.Cmder) (answered bool, err error) {
 	if len(cmds) == 1 {
-		if l, is := ctx.(*limited); is {
+		if l, is := ctx.(*limited); is && !g.hooked {
 			ctx = &l.taking
 		}
 		err = g.Process(ctx, cmds[0])

@@ -57,6 +57,7 @@ func (m *master) newLife(self *incarnation) *life {
 	client := redis.NewClient(&o)
 	instrumented(client, m.cfg.Instrument, m.log)
 	l.rdb = newGather(client, m.budget, &m.usual, l.failed)
+	l.rdb.hooked = m.cfg.Instrument != nil
 	l.own.Store(l.newOwn())
 	return l
 }

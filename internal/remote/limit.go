@@ -77,7 +77,8 @@ func (l *limited) end() {
 // Before it takes an idle one it looks whether Done has happened: that look is answered
 // by the parent, and nothing is made for it, which spares a read a twentieth of its time.
 // If there is none it asks for Done again, to wait; and on the connection itself the time
-// is that of the socket.
+// is that of the socket. A hook may wait for Done before that look, so where there are
+// hooks this is not used.
 type taking struct {
 	*limited
 	looked atomic.Bool
