@@ -38,8 +38,8 @@ const (
 //	 3 bits of a cause
 //
 // From that time on the key would be gone in any case: it is expired then, whatever
-// went before. What is written beside another is lost, as is a note that comes before
-// the item's successor is stored: both are counted wrong once, and nothing hangs on it.
+// went before. What is written beside another is lost, and counted wrong once: nothing
+// hangs on it.
 type ghosts struct {
 	base  int64
 	slots []atomic.Uint64 // their number is a power of two
@@ -110,7 +110,7 @@ func (g *ghosts) removed(hash uint64) {
 	}
 }
 
-// left is told of each item that leaves memory.
+// left is told of each item that leaves memory, before it does.
 func (e *Engine) left(it *item, how memory.Leaving) {
 	why, until := it.Meta.fate(e, how)
 	e.ghosts.note(it.Hash, why, until)

@@ -48,7 +48,10 @@ func TestWhoeverAsksIsToldOfEachItemThatLeftAndHow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		left := make(map[string][]Leaving)
-		c, err := New(Config[int]{MaxBytes: 8 << 10, Now: clock.Now, Left: func(it *Item[int], how Leaving) {
+		var c *Cache[int]
+		var err error
+		c, err = New(Config[int]{MaxBytes: 8 << 10, Now: clock.Now, Left: func(it *Item[int], how Leaving) {
+			assert.Same(t, it, c.Get(it.Hash, it.Key), "or somebody finds neither it nor why it went")
 			mu.Lock()
 			defer mu.Unlock()
 			left[it.Key] = append(left[it.Key], how)

@@ -159,7 +159,7 @@ func (c *Cache[M]) change(hash uint64, it *Item[M], how Leaving, wanted func(*It
 		s.putLocked(it)
 		c.account(it, 1)
 	case old != nil:
-		s.removeLocked(hash)
+		c.takeOutLocked(s, old, how)
 	}
 	if old != nil {
 		c.account(old, -1)
@@ -171,9 +171,6 @@ func (c *Cache[M]) change(hash uint64, it *Item[M], how Leaving, wanted func(*It
 	s.mu.Unlock()
 	if tells {
 		c.due()
-	}
-	if it == nil && old != nil && c.left != nil {
-		c.left(old, how)
 	}
 	return true
 }
@@ -187,24 +184,33 @@ func (s *stripe[M]) pendsLocked(hash uint64) bool {
 	return false
 }
 
-// lose takes out the item that the policy has no place for, and returns it; nil if there
-// is none.
+// takeOutLocked takes out an item that is there. Who looks for it and for what is said of
+// where it went, in this order, finds one of them:
+//
+//	remove: it is taken out | read: nothing | read: nothing is said | remove: says
+func (c *Cache[M]) takeOutLocked(s *stripe[M], it *Item[M], how Leaving) {
+	if c.left != nil {
+		c.left(it, how)
+	}
+	s.removeLocked(it.Hash)
+}
+
+// lose takes out the item that the policy has no place for.
 //
 //	settle: H is told and refused | Set: H, of another cost | lose: H
 //
 // Of that one the policy is to be told yet, and it may have a place for it.
-func (c *Cache[M]) lose(l Left) *Item[M] {
+func (c *Cache[M]) lose(l Left) {
 	s := c.stripe(l.Hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	it := s.table.Load().find(l.Hash)
 	if it == nil || s.pendsLocked(l.Hash) {
-		return nil
+		return
 	}
-	s.removeLocked(l.Hash)
+	c.takeOutLocked(s, it, NoRoom)
 	c.account(it, -1)
 	if l.Evicted {
 		c.evicted(it)
 	}
-	return it
 }

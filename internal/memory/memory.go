@@ -74,9 +74,9 @@ type Config[M any] struct {
 	Policy Make
 	// Account is on whose account an item goes, one of NewAccount; nil: on nobody's.
 	Account func(*M) *Account
-	// Left is told of each item that is not stored any more, and of none that another
-	// took the place of; nil: nobody is. No lock is held, so something may stand in its
-	// place by then.
+	// Left is told of each item that goes, and of none that another takes the place of;
+	// nil: nobody is. The item is still found, and nothing takes its place until Left
+	// returns: locks are held, and no method that changes the cache may be called.
 	Left func(*Item[M], Leaving)
 }
 

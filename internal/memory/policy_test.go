@@ -95,31 +95,3 @@ func TestAnItemThatThePolicyIsYetToHearOfIsNotLost(t *testing.T) {
 	defer c.settling.Unlock()
 	assert.Equal(t, Change{1, c.cost(later)}, p.changes[len(p.changes)-1], "and it is told")
 }
-
-// A refit tells a new policy of all there is, which may take seconds: why something is
-// gone must be known before.
-func TestWhatLostItsPlaceIsToldBeforeARefit(t *testing.T) {
-	t.Parallel()
-	p, left, refits := new(told), 0, 0
-	c, err := New(Config[int]{MaxBytes: 100_000, Now: sinceBase,
-		Left: func(*Item[int], Leaving) { left++ },
-		Policy: func(_, items int64) (Policy, error) {
-			if items != 100_000/usualCost {
-				refits++
-				assert.Equal(t, 1, left)
-			}
-			return p, nil
-		}})
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
-	c.dirty.Store(true) // nobody else settles
-	p.applies = func() []Left {
-		p.applies = nil
-		return []Left{{Hash: 1}}
-	}
-	for hash := range uint64(260) {
-		require.True(t, c.Set(&Item[int]{Hash: hash, Key: "k"}))
-	}
-	c.settleAll()
-	assert.Equal(t, 1, refits)
-}

@@ -48,27 +48,14 @@ func (c *Cache[M]) settle() {
 // settleAll tells the policy of what was read, and then of what waits in the
 // stripes, once. A hash is told with what its item costs by then; if that changes
 // meanwhile, the hash waits again.
-//
-// What has lost its place by that is known to be gone before a refit, which takes long.
 func (c *Cache[M]) settleAll() {
-	c.tell(c.settleLocked)
-	c.tell(c.refitLocked)
-}
-
-// tell lets go of settling before it says what has lost its place.
-func (c *Cache[M]) tell(step func() (lost []*Item[M])) {
 	c.settling.Lock()
-	lost := step()
-	c.settling.Unlock()
-	if c.left != nil {
-		for _, it := range lost {
-			c.left(it, NoRoom)
-		}
-	}
+	defer c.settling.Unlock()
+	c.settleLocked()
+	c.refitLocked()
 }
 
-// settleLocked returns the items that have lost their place.
-func (c *Cache[M]) settleLocked() (lost []*Item[M]) {
+func (c *Cache[M]) settleLocked() {
 	reads, batch := c.collectLocked(), c.batch[:0]
 	for i := range c.stripes {
 		s := &c.stripes[i]
@@ -88,20 +75,16 @@ func (c *Cache[M]) settleLocked() (lost []*Item[M]) {
 	if len(reads) > 0 {
 		c.policy.Touch(reads)
 	}
-	if len(batch) == 0 {
-		return nil
+	if len(batch) > 0 {
+		c.applyLocked(batch)
 	}
-	return c.applyLocked(batch, nil)
 }
 
-// applyLocked appends the items that have lost their place by it.
-func (c *Cache[M]) applyLocked(batch []Change, lost []*Item[M]) []*Item[M] {
+// applyLocked tells the policy, and takes out what has lost its place by it.
+func (c *Cache[M]) applyLocked(batch []Change) {
 	for _, l := range c.policy.Apply(batch) {
-		if it := c.lose(l); it != nil {
-			lost = append(lost, it)
-		}
+		c.lose(l)
 	}
-	return lost
 }
 
 // usualCost is what an item is expected to cost before there are any.
@@ -110,14 +93,14 @@ const usualCost = 1 << 10
 // refitLocked makes the policy anew if far more or fewer items fit than it was made
 // for, which shows once the budget is half used. What it had counted is lost: with
 // so few items gone by then, that was little.
-func (c *Cache[M]) refitLocked() (lost []*Item[M]) {
+func (c *Cache[M]) refitLocked() {
 	items, bytes := c.all.items.Load(), c.all.bytes.Load()
 	if bytes < c.maxBytes/2 || items < 100 {
-		return nil
+		return
 	}
 	fit := int64(float64(c.maxBytes) / float64(bytes) * float64(items))
 	if fit < c.fit*3/2 && fit > c.fit/4 {
-		return nil
+		return
 	}
 	next, err := c.make(c.maxBytes, fit)
 	if err != nil { // it could be made once
@@ -129,9 +112,10 @@ func (c *Cache[M]) refitLocked() (lost []*Item[M]) {
 	c.Each(func(it *Item[M]) bool {
 		batch = append(batch, Change{Hash: it.Hash, Cost: c.cost(it)})
 		if len(batch) == stripes*mostPending {
-			lost, batch = c.applyLocked(batch, lost), batch[:0]
+			c.applyLocked(batch)
+			batch = batch[:0]
 		}
 		return true
 	})
-	return c.applyLocked(batch, lost)
+	c.applyLocked(batch)
 }
