@@ -122,7 +122,6 @@ func (c *Cache) Load(ctx context.Context, key string, load Loader, call Call) (a
 // set if neither memory nor Redis has answered.
 func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, began int64, read *outcome, why *cause) (*outcome, error) {
 	hash := memory.Hash(key)
-	at := hash % groups
 	first, led := true, false
 	join := func() {
 		call.part.leave()
@@ -145,7 +144,7 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 		seen := read
 		read = nil
 		if seen == nil && c.eng.remote != nil && !c.spec.MemoryOnly && !call.Load {
-			out, led, err := c.reads[at].Do(ctx, key, func(ctx context.Context, out *outcome) error {
+			out, led, err := c.reads[hash%readGroups].Do(ctx, key, func(ctx context.Context, out *outcome) error {
 				return c.read(ctx, out, hash, key, call)
 			})
 			if !led {
@@ -184,7 +183,7 @@ func (c *Cache) settle(ctx context.Context, key string, load Loader, call Call, 
 		}
 		var out *outcome
 		var err error
-		out, led, err = c.loads[at].Do(ctx, key, soft.patience(fallback), join, func(ctx context.Context, out *outcome) {
+		out, led, err = c.loads[hash%groups].Do(ctx, key, soft.patience(fallback), join, func(ctx context.Context, out *outcome) {
 			defer call.part.end()
 			c.lead(ctx, out, hash, key, load, call, seen, old)
 		})

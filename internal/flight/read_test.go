@@ -131,6 +131,6 @@ func TestAForgottenReadIsNotJoined(t *testing.T) {
 			assert.True(t, led, name)
 		}
 		time.Sleep(2 * time.Hour)
-		assert.Empty(t, g.live)
+		assert.Nil(t, g.live)
 	})
 }

@@ -14,7 +14,7 @@ import (
 // others: until it ends nobody stores a value there. removed tells whether there
 // was one, or a lease.
 func (r *Remote) Mark(ctx context.Context, key string, token envelope.Token, ttl time.Duration) (removed bool, err error) {
-	err = r.at(ctx, key, r.cfg.Write, (*master).mark, func(ctx context.Context, l *life) error {
+	err = r.mark(ctx, key, func(ctx context.Context, l *life) error {
 		n, err := markScript.Run(ctx, l.rdb, []string{key}, token[:], ttl.Milliseconds()).Int()
 		removed = n == 1
 		return err

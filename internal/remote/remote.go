@@ -6,6 +6,7 @@ package remote
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -52,7 +53,7 @@ type Remote struct {
 	plan plan
 
 	prefixCRC uint16
-	last      any // index of the last byte that is read of a key: an int64, boxed once
+	last      any // index of the last byte that is read of a key: its text, boxed once
 
 	routes *routes
 }
@@ -63,7 +64,7 @@ func Open(cfg Config) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Remote{cfg: cfg, plan: p, prefixCRC: crcOf(0, cfg.Prefix), last: cfg.Longest - 1}
+	r := &Remote{cfg: cfg, plan: p, prefixCRC: crcOf(0, cfg.Prefix), last: strconv.FormatInt(cfg.Longest-1, 10)}
 	opened := make(chan struct{}) // masters ask for their keys as soon as they are made
 	r.cfg.owner = func(key string) *master { <-opened; return r.routes.table.Load().master(key) }
 	r.cfg.single = p.cluster == nil
@@ -135,39 +136,31 @@ func (r *Remote) Now(key string) time.Time {
 // execute op: the table is read again and op runs once more, where it says. What
 // was heard from it is void, whatever the table will say.
 func (r *Remote) on(ctx context.Context, key string, limit time.Duration, op func(context.Context, *life) error) error {
-	return r.at(ctx, key, limit, (*master).use, op)
+	return r.at(ctx, key, limit, func(m *master) error { return m.use(ctx, limit, op) })
 }
 
 // change is on for what removes: it is also sent to a master that returns.
 func (r *Remote) change(ctx context.Context, key string, limit time.Duration, op func(context.Context, *life) error) error {
-	return r.at(ctx, key, limit, (*master).do, op)
+	return r.at(ctx, key, limit, func(m *master) error { return m.do(ctx, limit, op) })
 }
 
 // store is on for what could make a value; op tells whether it has written. The
 // error is ErrReadOnly while the master takes no writes.
 func (r *Remote) store(ctx context.Context, key string, op func(context.Context, *life) (bool, error)) error {
-	var wrote bool
-	run := func(m *master, ctx context.Context, limit time.Duration, op func(context.Context, *life) error) error {
-		return m.store(ctx, limit, func(ctx context.Context, l *life) (bool, error) {
-			wrote = false
-			err := op(ctx, l)
-			return wrote, err
-		})
-	}
-	return r.at(ctx, key, r.cfg.Write, run, func(ctx context.Context, l *life) (err error) {
-		wrote, err = op(ctx, l)
-		return err
-	})
+	return r.at(ctx, key, r.cfg.Write, func(m *master) error { return m.store(ctx, r.cfg.Write, op) })
 }
 
-type runner func(m *master, ctx context.Context, limit time.Duration, op func(context.Context, *life) error) error
+// mark is on for a write that is sent whether the master takes writes or not.
+func (r *Remote) mark(ctx context.Context, key string, op func(context.Context, *life) error) error {
+	return r.at(ctx, key, r.cfg.Write, func(m *master) error { return m.mark(ctx, r.cfg.Write, op) })
+}
 
-func (r *Remote) at(ctx context.Context, key string, limit time.Duration, run runner, op func(context.Context, *life) error) error {
+func (r *Remote) at(ctx context.Context, key string, limit time.Duration, run func(*master) error) error {
 	m, t, err := r.routes.of(ctx, key, limit, nil)
 	if err != nil {
 		return err
 	}
-	err = run(m, ctx, limit, op)
+	err = run(m)
 	if !moved(err) {
 		return err
 	}
@@ -177,7 +170,7 @@ func (r *Remote) at(ctx context.Context, key string, limit time.Duration, run ru
 	if m, _, err = r.routes.of(ctx, key, limit, t); err != nil {
 		return err
 	}
-	return run(m, ctx, limit, op)
+	return run(m)
 }
 
 // Get reads key. The server has said less than a bound ago that it is the master:
@@ -186,7 +179,7 @@ func (r *Remote) Get(ctx context.Context, key string) (Reply, error) {
 	var reply Reply
 	err := r.on(ctx, key, r.cfg.Read, func(ctx context.Context, l *life) (err error) {
 		if err = l.m.recent(ctx, l); err == nil {
-			reply, err = replyOf(l, l.rdb.read(ctx, "getrange", key, 0, r.last))
+			reply, err = replyOf(l, l.rdb.read(ctx, "getrange", key, "0", r.last))
 		}
 		return err
 	})
@@ -246,7 +239,7 @@ func (r *Remote) Extend(ctx context.Context, key string, stands, front []byte, t
 
 // Release removes the lease; false if it no longer stands.
 func (r *Remote) Release(ctx context.Context, key string, lease []byte) (ok bool, err error) {
-	err = r.at(ctx, key, r.cfg.Write, (*master).mark, func(ctx context.Context, l *life) error {
+	err = r.mark(ctx, key, func(ctx context.Context, l *life) error {
 		n, err := releaseScript.Run(ctx, l.rdb, []string{key}, lease).Int()
 		ok = n == 1
 		return err

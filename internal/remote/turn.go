@@ -82,7 +82,7 @@ func (r *Remote) EndTurn(ctx context.Context, key string, rest time.Duration) er
 			return turnResting + strconv.FormatInt(m.now().Add(rest).UnixMilli(), 10)
 		}, rest)
 	}
-	return r.at(ctx, key, r.cfg.Write, (*master).mark, func(ctx context.Context, l *life) error {
+	return r.mark(ctx, key, func(ctx context.Context, l *life) error {
 		return l.rdb.do(ctx, true, redis.NewIntCmd(ctx, "unlink", key))
 	})
 }
