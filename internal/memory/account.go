@@ -48,8 +48,11 @@ func (a *Account) empty() {
 	a.bytes.Store(0)
 }
 
-// account counts an item in or out of what is stored.
+// account counts an item in or out of what is stored; nil: there is none.
 func (c *Cache[M]) account(it *Item[M], sign int64) {
+	if it == nil {
+		return
+	}
 	cost := sign * c.cost(it)
 	c.all.items.Add(sign)
 	c.all.bytes.Add(cost)

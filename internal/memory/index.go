@@ -157,14 +157,14 @@ func (c *Cache[M]) change(hash uint64, it *Item[M], how Leaving, wanted func(*It
 	switch {
 	case it != nil:
 		s.putLocked(it)
-		c.account(it, 1)
 	case old != nil:
 		c.takeOutLocked(s, old, how)
 	}
-	if old != nil {
+	tells := old == nil || it == nil || c.cost(old) != c.cost(it)
+	if tells || c.accountOf != nil && c.accountOf(&old.Meta) != c.accountOf(&it.Meta) {
+		c.account(it, 1)
 		c.account(old, -1)
 	}
-	tells := old == nil || it == nil || c.cost(old) != c.cost(it)
 	if tells && !s.pendsLocked(hash) {
 		s.pending = append(s.pending, hash)
 	}

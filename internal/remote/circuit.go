@@ -62,10 +62,6 @@ type circuit struct {
 	since int64         // clock.Now when it closed last
 }
 
-func newCircuit(addr string, log *slog.Logger) *circuit {
-	return &circuit{addr: addr, log: log, opened: make(chan struct{}, 1)}
-}
-
 func (c *circuit) is(s state) bool { return state(c.state.Load()) == s }
 
 // answered ends a row of failures.

@@ -26,7 +26,7 @@ var errGone = errors.New("connection reset by peer")
 
 func TestACircuitOpensAtTheThirdFailureInARowOrAtARefusal(t *testing.T) {
 	t.Parallel()
-	c := newCircuit("", slog.New(slog.DiscardHandler))
+	c := &circuit{log: slog.New(slog.DiscardHandler), opened: make(chan struct{}, 1)}
 	for range 5 {
 		assert.False(t, c.failed(errGone, false))
 		assert.False(t, c.failed(errGone, false))
@@ -54,7 +54,7 @@ func TestACircuitOpensAtTheThirdFailureInARowOrAtARefusal(t *testing.T) {
 func TestThePausesBetweenProbesGrowUntilACircuitWasClosedForLong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := newCircuit("", slog.New(slog.DiscardHandler))
+		c := &circuit{log: slog.New(slog.DiscardHandler), opened: make(chan struct{}, 1)}
 		within := func(want time.Duration) {
 			t.Helper()
 			next := until(c.probeAt.Load())

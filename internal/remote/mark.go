@@ -49,7 +49,7 @@ func MarkEnds(raw []byte) (last time.Time) {
 // Publish tells the nodes that listen on the control channel. Without the right to,
 // it is done if nobody is known to need it.
 func (r *Remote) Publish(ctx context.Context, payload string) error {
-	key := r.cfg.Prefix + reserved + "seq"
+	key := r.cfg.Prefix + control
 	err := r.change(ctx, key, r.cfg.Write, func(ctx context.Context, l *life) error {
 		return coherence.Publish(ctx, l.rdb, r.cfg.Prefix, payload)
 	})
@@ -62,8 +62,11 @@ func (r *Remote) Publish(ctx context.Context, payload string) error {
 	return err
 }
 
+// control is the name of the key whose master hears what is published.
+const control = reserved + "seq"
+
 // Controlled tells whether the master where Publish publishes is in use.
-func (r *Remote) Controlled() bool { return r.Usable(reserved + "seq") }
+func (r *Remote) Controlled() bool { return r.Usable(control) }
 
 // HearsAll tells whether this node is told of every change, and not only of what is
 // published.
@@ -78,7 +81,7 @@ func (r *Remote) HearsAll() bool {
 
 // Control is the hearing of the master where Publish publishes, nil if none is
 // known.
-func (r *Remote) Control() *coherence.Hearing { return r.Hearing(r.cfg.Prefix + reserved + "seq") }
+func (r *Remote) Control() *coherence.Hearing { return r.Hearing(r.cfg.Prefix + control) }
 
 // Speaks tells whether invalidations have to be published: this node, or another
 // one, hears by Pub/Sub alone, or may.

@@ -22,7 +22,7 @@ type master struct {
 	cfg     *Config
 	budget  budget
 	log     *slog.Logger
-	circuit *circuit
+	circuit circuit
 	valve   valve
 	usual   usual
 	beware  wary
@@ -50,7 +50,7 @@ type budget struct{ read, write time.Duration }
 func newMaster(addr string, p plan, cfg *Config, lost func()) *master {
 	m := &master{
 		addr: addr, options: p.node, cfg: cfg, budget: budget{cfg.Read, cfg.Write}, log: cfg.Logger,
-		circuit: newCircuit(addr, cfg.Logger), valve: valve{addr: addr, log: cfg.Logger},
+		circuit: circuit{addr: addr, log: cfg.Logger, opened: make(chan struct{}, 1)}, valve: valve{addr: addr, log: cfg.Logger},
 		done: make(chan struct{}),
 	}
 	m.options.Addr = addr

@@ -93,6 +93,13 @@ func (r *Remote) under(key string) *master {
 // Usable tells whether the master of a key, given without the prefix, is in use, as
 // far as is known without asking anybody.
 func (r *Remote) Usable(key string) bool {
+	if m := r.routes.only; m != nil { // nothing is called on the way of a hit in an outage
+		return m.circuit.is(closed)
+	}
+	return r.usable(key)
+}
+
+func (r *Remote) usable(key string) bool {
 	if m := r.under(key); m != nil {
 		return m.circuit.is(closed)
 	}

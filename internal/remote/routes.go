@@ -20,6 +20,7 @@ import (
 type routes struct {
 	plan plan
 	make func(addr string, lost func()) *master
+	only *master // nil if there may be several; constant
 
 	table    atomic.Pointer[table] // never nil
 	disputes atomic.Int64          // how often a table was said to be wrong
@@ -50,7 +51,7 @@ func newRoutes(p plan, mk func(addr string, lost func()) *master) *routes {
 	if p.cluster == nil {
 		m := mk(p.node.Addr, func() {})
 		r.masters[m.addr] = m
-		t.masters = []*master{m}
+		t.masters, r.only = []*master{m}, m
 		r.table.Store(t)
 		return r
 	}
