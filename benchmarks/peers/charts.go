@@ -40,7 +40,7 @@ func (f file) charts() map[string]chart {
 
 // foot says where and how.
 func (f file) foot() string {
-	return fmt.Sprintf("%s, %s, %s, medians of %d rounds", f.Date, f.Machine, f.Versions["go"], f.Rounds)
+	return fmt.Sprintf("%s, %s, %s, medians of %d rounds or more", f.Date, f.Machine, f.Versions["go"], f.Rounds)
 }
 
 // panel shows what the series' ratios are of; of a stampede the p99, and loads.

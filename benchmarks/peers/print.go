@@ -11,12 +11,17 @@ import (
 	"time"
 )
 
+// rounds says in how many the contenders were measured, and for how long in each.
+func (f file) rounds() string {
+	return fmt.Sprintf("%d rounds of %v, of lone callers %d of %v", f.Rounds, f.Window, f.Rounds*loneRounds, f.Window/loneRounds)
+}
+
 func (f file) head(w io.Writer) {
 	fmt.Fprintln(w, f.Machine)
 	for _, name := range slices.Sorted(maps.Keys(f.Versions)) {
 		fmt.Fprintf(w, "%s %s\n", name, f.Versions[name])
 	}
-	fmt.Fprintf(w, "medians of %d rounds, %v of each contender in each; CPU is the process's, not the server's\n", f.Rounds, f.Window)
+	fmt.Fprintf(w, "medians of %s; CPU is the process's, not the server's\n", f.rounds())
 }
 
 func (r report) print(w io.Writer) {
@@ -73,7 +78,7 @@ func (s series) cells(r row) []string {
 func (f file) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# tiercache beside its peers\n\n`cd benchmarks && %s`, %s, on %s.\n", f.Command, f.Date, f.Machine)
-	fmt.Fprintf(&b, "Medians of %d rounds of %v; what the columns say is in [benchmarks](../../benchmarks/README.md).\n\n", f.Rounds, f.Window)
+	fmt.Fprintf(&b, "Medians of %s; what the columns say is in [benchmarks](../../benchmarks/README.md).\n\n", f.rounds())
 	for _, name := range slices.Sorted(maps.Keys(f.Versions)) {
 		fmt.Fprintf(&b, "- %s %s\n", name, f.Versions[name])
 	}

@@ -93,10 +93,12 @@ func (g *Reads[F]) ForgetFunc(match func(key string) bool) {
 	g.forgetLocked(func(r *read[F]) bool { return match(r.key) })
 }
 
+// forgetLocked takes out those that match. They keep no others alive: an outcome may be
+// looked at for as long as a load takes.
 func (g *Reads[F]) forgetLocked(match func(*read[F]) bool) {
 	for at := &g.live; *at != nil; {
 		if r := *at; match(r) {
-			*at = r.next
+			*at, r.next = r.next, nil
 		} else {
 			at = &r.next
 		}

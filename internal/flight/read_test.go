@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -133,4 +134,26 @@ func TestAForgottenReadIsNotJoined(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		assert.Nil(t, g.live)
 	})
+}
+
+func TestAnOutcomeKeepsNoOtherAlive(t *testing.T) {
+	t.Parallel()
+	var g Reads[[]byte]
+	old, end, ended := make(chan weak.Pointer[byte]), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _, _ = g.Do(bg, "old", func(_ context.Context, out *[]byte) error {
+			*out = make([]byte, 1<<20)
+			old <- weak.Make(&(*out)[0])
+			<-end
+			return nil
+		})
+	}()
+	was := <-old
+	out, _, err := g.Do(bg, "new", func(context.Context, *[]byte) error { return nil })
+	require.NoError(t, err)
+	close(end)
+	<-ended
+	require.Eventually(t, func() bool { runtime.GC(); return was.Value() == nil }, 10*time.Second, time.Millisecond)
+	runtime.KeepAlive(out)
 }

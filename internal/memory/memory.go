@@ -76,7 +76,7 @@ type Config[M any] struct {
 	Account func(*M) *Account
 	// Left is told of each item that goes, and of none that another takes the place of;
 	// nil: nobody is. The item is still found, and nothing takes its place until Left
-	// returns: locks are held, and no method that changes the cache may be called.
+	// returns: locks are held, and no method but Get and Each may be called.
 	Left func(*Item[M], Leaving)
 }
 

@@ -12,23 +12,28 @@ import (
 	"github.com/tiercache/tiercache/internal/clock"
 )
 
-// checkAfter is for how long after a check, or after it was given out without one, a
-// connection is taken for alive. The server may have closed it since: then the next
-// command on it fails, as it would if the server closed it just after the check.
+// checkAfter is for how long after it was looked at a connection is taken for alive.
 const checkAfter = 100 * time.Millisecond
 
 // checked is a connection that go-redis's pool, each time it gives it out, asks the kernel
-// about only if it was idle for that long: it is a call that takes a twentieth of a read. See
-// connCheck in its internal/pool; what is no syscall.Conn, TLS say, it does not check at all.
+// about only if that was not done for a while, or if another one has broken since: it is a
+// call that takes a twentieth of a read. See connCheck in its internal/pool; what is no
+// syscall.Conn, TLS say, it does not ask about at all.
+//
+// If the server, or a proxy, closes those that are idle, all of them at once, the first
+// command that meets one fails. The others must not:
+//
+//	A, B, C: checked | server: closes them | A: EOF | B: EOF | C: EOF, the circuit opens
 type checked struct {
 	net.Conn
-	raw  syscall.RawConn // of Conn
-	last atomic.Int64    // clock.Now when it was given out
+	raw    syscall.RawConn // of Conn
+	looked atomic.Int64    // clock.Now when the kernel was asked
+	broke  *atomic.Int64   // clock.Now when one of them broke
 }
 
 // checking has the connections of the dialer that can be checked be checked.
 func checking(o redis.Options) redis.Options {
-	dial := o.Dialer
+	dial, broke := o.Dialer, new(atomic.Int64)
 	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dial(ctx, network, addr)
 		if err != nil {
@@ -36,12 +41,30 @@ func checking(o redis.Options) redis.Options {
 		}
 		if sys, ok := c.(syscall.Conn); ok {
 			if raw, err := sys.SyscallConn(); err == nil {
-				return &checked{Conn: c, raw: raw}, nil
+				return &checked{Conn: c, raw: raw, broke: broke}, nil
 			}
 		}
 		return c, nil
 	}
 	return o
+}
+
+func (c *checked) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.note(err)
+	return n, err
+}
+
+func (c *checked) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.note(err)
+	return n, err
+}
+
+func (c *checked) note(err error) {
+	if err != nil && !isTimeout(err) {
+		c.broke.Store(clock.Now())
+	}
 }
 
 func (c *checked) SyscallConn() (syscall.RawConn, error) { return (*look)(c), nil }
@@ -50,10 +73,11 @@ func (c *checked) SyscallConn() (syscall.RawConn, error) { return (*look)(c), ni
 type look checked
 
 func (l *look) Read(f func(fd uintptr) (done bool)) error {
-	now := clock.Now()
-	if now-l.last.Swap(now) < int64(checkAfter) {
+	now, last := clock.Now(), l.looked.Load()
+	if last > l.broke.Load() && now-last < int64(checkAfter) {
 		return nil
 	}
+	l.looked.Store(now)
 	return l.raw.Read(f)
 }
 
