@@ -31,6 +31,7 @@ func TestTheBudgetIsInBytes(t *testing.T) {
 	c, err := New(Config[payload]{MaxBytes: budget, Now: sinceBase})
 	require.NoError(t, err)
 	defer c.Close()
+	empty := heap()
 	for n := range 20_000 {
 		c.Set(payloadOf("key:"+strconv.Itoa(n), 1024))
 	}
@@ -39,9 +40,10 @@ func TestTheBudgetIsInBytes(t *testing.T) {
 	assert.LessOrEqual(t, c.Bytes(), int64(budget))
 	assert.Positive(t, c.Evictions())
 
-	used := heap() - before - 400<<10
-	t.Logf("%d items cost %d bytes and take %d", c.Len(), c.Bytes(), used)
-	assert.Less(t, used, int64(budget*5/4), "within a quarter of the budget, beside the fixed part")
+	used := heap() - empty
+	t.Logf("%d items cost %d bytes and take %d, beside %d of the empty cache", c.Len(), c.Bytes(), used, empty-before)
+	assert.Less(t, used, int64(budget*5/4), "within a quarter of the budget")
+	assert.Less(t, empty-before, int64(480<<10), "the fixed part")
 	runtime.KeepAlive(c)
 }
 

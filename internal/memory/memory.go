@@ -65,7 +65,7 @@ type Item[M any] struct {
 // Config of a Cache.
 type Config[M any] struct {
 	// MaxBytes is what the items may cost together, at least 1. The process needs
-	// more than that: the counters of the policy, see counters, 400 KiB, and up to
+	// more than that: the counters of the policy, see counters, 450 KiB, and up to
 	// 600 KiB for what is counted of hot items.
 	MaxBytes int64
 	// Now is a monotonic clock in nanoseconds, that of the deadlines.
