@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/tiercache/tiercache/internal/envelope"
-	"github.com/tiercache/tiercache/internal/errs"
 	"github.com/tiercache/tiercache/internal/flight"
 	"github.com/tiercache/tiercache/internal/memory"
 )
@@ -294,21 +293,6 @@ func checkKey(key string) error {
 	return nil
 }
 
-// isAbsent tells whether a loader's error says that there is no such thing.
-func (c *Cache) isAbsent(err error) bool {
-	return errors.Is(err, errs.ErrNotFound) || c.spec.NotFound != nil && c.spec.NotFound(err)
-}
-
-// absence is the error of a cached absence. It stands for the error that the
-// loader gave when it was cached, so what recognises that one recognises it.
-type absence struct{ c *Cache }
-
-func (a absence) Error() string { return errs.ErrNotFound.Error() }
-
-func (a absence) Is(target error) bool {
-	return target == errs.ErrNotFound || a.c.spec.NotFound != nil && a.c.spec.NotFound(target)
-}
-
 // shortest is the shortest life that Redis can give a key. What is to live for
 // less is not stored.
 const shortest = time.Millisecond
@@ -401,6 +385,3 @@ type Call struct {
 
 // Loader gives the value of the source of truth.
 type Loader = func(context.Context) (any, error)
-
-// Absence is the error of a cached absence.
-func (c *Cache) Absence() error { return absence{c} }

@@ -1,0 +1,25 @@
+package engine
+
+import (
+	"errors"
+
+	"github.com/tiercache/tiercache/internal/errs"
+)
+
+// isAbsent tells whether a loader's error says that there is no such thing.
+func (c *Cache) isAbsent(err error) bool {
+	return errors.Is(err, errs.ErrNotFound) || c.spec.NotFound != nil && c.spec.NotFound(err)
+}
+
+// absence is the error of a cached absence. It stands for the error that the
+// loader gave when it was cached, so what recognises that one recognises it.
+type absence struct{ c *Cache }
+
+func (a absence) Error() string { return errs.ErrNotFound.Error() }
+
+func (a absence) Is(target error) bool {
+	return target == errs.ErrNotFound || a.c.spec.NotFound != nil && a.c.spec.NotFound(target)
+}
+
+// Absence is the error of a cached absence.
+func (c *Cache) Absence() error { return absence{c} }
