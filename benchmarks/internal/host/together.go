@@ -14,7 +14,13 @@ import (
 // this one may use, until back is called. Of a lone caller and his server only one works
 // at a time. On two processors each of them waits until the other's is awake, which takes
 // a virtual machine as long as the whole call; and on which two they run is chance, from
-// moment to moment. The error says why it cannot be had: then everything is as it was.
+// moment to moment.
+//
+// The other one does not interrupt this one, but waits until it waits: a server that answers
+// in the middle of its caller's write, before the caller has looked for the answer, is what
+// nobody has whose server is elsewhere, and whether the kernel lets it is chance, too.
+//
+// The error says why it cannot be had: then everything is as it was.
 func Together(pid int) (back func(), err error) {
 	mine, err := allowed(os.Getpid())
 	if err != nil {
@@ -26,12 +32,13 @@ func Together(pid int) (back func(), err error) {
 	}
 	procs := runtime.GOMAXPROCS(0)
 	back = func() {
+		_ = schedule(pid, "--other")
 		_ = bind(pid, its)
 		_ = bind(os.Getpid(), mine)
 		runtime.GOMAXPROCS(procs)
 	}
 	first := mine[:strings.IndexAny(mine+",", ",-")]
-	if err := errors.Join(bind(pid, first), bind(os.Getpid(), first)); err != nil {
+	if err := errors.Join(bind(pid, first), bind(os.Getpid(), first), schedule(pid, "--batch")); err != nil {
 		back()
 		return nil, err
 	}
@@ -59,6 +66,15 @@ func bind(pid int, processors string) error {
 	out, err := exec.Command("taskset", "-acp", processors, strconv.Itoa(pid)).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("taskset: %w %s", err, out)
+	}
+	return nil
+}
+
+// schedule has all threads of a process scheduled by that policy of chrt's.
+func schedule(pid int, policy string) error {
+	out, err := exec.Command("chrt", "--all-tasks", policy, "--pid", "0", strconv.Itoa(pid)).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("chrt: %w %s", err, out)
 	}
 	return nil
 }

@@ -20,10 +20,12 @@ func boundTo(t *testing.T, pid int) string {
 }
 
 func TestTwoProcessesShareAProcessorUntilTheyAreTakenBack(t *testing.T) {
-	if _, err := exec.LookPath("taskset"); err != nil {
-		_, err := Together(os.Getpid())
-		assert.Error(t, err)
-		t.Skip("taskset is not there: ", err)
+	for _, tool := range []string{"taskset", "chrt"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			_, err := Together(os.Getpid())
+			assert.Error(t, err)
+			t.Skip(tool, " is not there: ", err)
+		}
 	}
 	other := exec.Command("sleep", "60")
 	require.NoError(t, other.Start())
@@ -38,6 +40,14 @@ func TestTwoProcessesShareAProcessorUntilTheyAreTakenBack(t *testing.T) {
 	assert.Equal(t, procs, runtime.GOMAXPROCS(0))
 }
 
+func policyOf(t *testing.T, pid int) string {
+	out, err := exec.Command("chrt", "--pid", strconv.Itoa(pid)).Output()
+	require.NoError(t, err)
+	first, _, _ := strings.Cut(string(out), "\n")
+	_, policy, _ := strings.Cut(first, ": ")
+	return policy
+}
+
 func shareUntilTakenBack(t *testing.T, other int) {
 	mine, its := boundTo(t, os.Getpid()), boundTo(t, other)
 	first := mine[:strings.IndexAny(mine+",", ",-")]
@@ -46,7 +56,9 @@ func shareUntilTakenBack(t *testing.T, other int) {
 	assert.Equal(t, first, boundTo(t, other))
 	assert.Equal(t, first, boundTo(t, os.Getpid()))
 	assert.Equal(t, 1, runtime.GOMAXPROCS(0))
+	assert.Equal(t, "SCHED_BATCH", policyOf(t, other))
 	back()
+	assert.Equal(t, "SCHED_OTHER", policyOf(t, other))
 	assert.Equal(t, mine, boundTo(t, os.Getpid()))
 	assert.Equal(t, its, boundTo(t, other))
 }
