@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync/atomic"
 	"syscall"
@@ -29,7 +30,22 @@ type checked struct {
 	raw    syscall.RawConn // of Conn
 	looked atomic.Int64    // clock.Now when the kernel was asked
 	broke  *atomic.Int64   // clock.Now when one of them broke
+
+	// Of whoever has the connection. What he writes first waits in held for his first
+	// read, which sends it, see exchange. given: he has just got it from the pool, which
+	// gives one out for a command and the answer that follows; what is for anything else,
+	// a subscription, is never given out.
+	given    bool
+	held     []byte
+	exchange exchange
 }
+
+// mostHeld is how long a command may be to wait for the read of its answer.
+const mostHeld = 4 << 10
+
+// errUnsent is of a connection that came back with a command that is held: nobody knows
+// whose the next answer would be.
+var errUnsent = errors.New("tiercache: a command was written, and no answer was read")
 
 // checking has the connections of the dialer that can be checked be checked.
 func checking(o redis.Options) redis.Options {
@@ -49,16 +65,37 @@ func checking(o redis.Options) redis.Options {
 	return o
 }
 
-func (c *checked) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
+func (c *checked) Read(p []byte) (n int, err error) {
+	if len(c.held) > 0 && len(p) > 0 {
+		n, err = c.exchange.run(c.Conn, c.raw, c.takeHeld(), p)
+	} else {
+		n, err = c.Conn.Read(p)
+	}
 	c.note(err)
 	return n, err
 }
 
-func (c *checked) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
+func (c *checked) Write(p []byte) (n int, err error) {
+	if c.given && len(p) <= mostHeld {
+		c.given, c.held = false, append(c.held, p...)
+		return len(p), nil
+	}
+	c.given = false
+	if len(c.held) > 0 {
+		_, err = c.Conn.Write(c.takeHeld())
+	}
+	if err == nil {
+		n, err = c.Conn.Write(p)
+	}
 	c.note(err)
 	return n, err
+}
+
+// takeHeld is to be used before the next Write.
+func (c *checked) takeHeld() []byte {
+	held := c.held
+	c.held = held[:0]
+	return held
 }
 
 func (c *checked) note(err error) {
@@ -73,6 +110,10 @@ func (c *checked) SyscallConn() (syscall.RawConn, error) { return (*look)(c), ni
 type look checked
 
 func (l *look) Read(f func(fd uintptr) (done bool)) error {
+	if len(l.held) > 0 {
+		return errUnsent
+	}
+	l.given = exchanges(l.Conn)
 	now, last := clock.Now(), l.looked.Load()
 	if last > l.broke.Load() && now-last < int64(checkAfter) {
 		return nil
