@@ -48,11 +48,7 @@ func New[T any](tiers *Tiers, opts Options[T]) (*Cache[T], error) {
 		Compressor:    o.Compressor,
 		CompressAbove: o.CompressAbove,
 		Encode:        func(dst []byte, v any) ([]byte, error) { return codec.Append(dst, valueOf[T](v)) },
-		Decode: func(src []byte) (any, error) {
-			v := new(T)
-			err := decodeTo(codec, src, v)
-			return cache.stored(v), err
-		},
+		Decode:        cache.decoder(codec),
 	}
 	if o.TTLOf != nil {
 		spec.TTLOf = func(v any) time.Duration { return o.TTLOf(valueOf[T](v)) }

@@ -96,14 +96,32 @@ func (o Options[T]) codecOf() Codec[T] {
 	return jsonCodec[T]{}
 }
 
-// decodeTo is Decode, and for the default without the copies of a value that is
-// returned: one is on the heap.
-func decodeTo[T any](c Codec[T], src []byte, v *T) (err error) {
-	if _, ok := c.(jsonCodec[T]); ok {
-		return json.Unmarshal(src, v)
+// decoder is Decode, to what is stored. The default's has no copies of a value that is
+// returned, and no pointer to a pointer, which encoding/json would have to follow.
+func (c *Cache[T]) decoder(codec Codec[T]) func(src []byte) (any, error) {
+	t := reflect.TypeFor[T]()
+	_, isJSON := codec.(jsonCodec[T])
+	switch {
+	case isJSON && t.Kind() == reflect.Pointer && t == reflect.PointerTo(t.Elem()): // no defined type
+		var null T
+		return func(src []byte) (any, error) {
+			if string(src) == "null" {
+				return null, nil
+			}
+			p := reflect.New(t.Elem()).Interface()
+			return p, json.Unmarshal(src, p)
+		}
+	case isJSON:
+		return func(src []byte) (any, error) {
+			v := new(T)
+			err := json.Unmarshal(src, v)
+			return c.stored(v), err
+		}
 	}
-	*v, err = c.Decode(src)
-	return err
+	return func(src []byte) (any, error) {
+		v, err := codec.Decode(src)
+		return c.stored(&v), err
+	}
 }
 
 // typeName tells types of one name in packages of one name apart.
