@@ -38,6 +38,7 @@ type gather struct {
 
 	mu      sync.Mutex // guards what follows; nothing is waited for under it
 	flying  int        // round trips; below most, the queue is empty
+	lanes   lanes      // for those of one command by their callers
 	queue   []*request // in the order they came
 	free    []*request
 	closed  bool
@@ -58,7 +59,8 @@ type request struct {
 }
 
 func newGather(rdb *redis.Client, b budget, u *usual, failed func(error)) *gather {
-	return &gather{Client: rdb, budget: b, usual: u, failed: failed, most: min(mostAtOnce, max(1, rdb.Options().PoolSize/2))}
+	most := min(mostAtOnce, max(1, rdb.Options().PoolSize/2))
+	return &gather{Client: rdb, budget: b, usual: u, failed: failed, most: most, lanes: newLanes(rdb, most)}
 }
 
 // untold is the error of one of many that shared a round trip: news of the server it
@@ -73,10 +75,12 @@ func (g *gather) do(ctx context.Context, write bool, cmds ...redis.Cmder) error 
 	g.mu.Lock()
 	if g.flying < g.most {
 		g.flying++
+		var ln *lane
+		if len(cmds) == 1 {
+			ln = g.lanes.take(g.endLanes)
+		}
 		g.mu.Unlock()
-		defer g.landed()
-		_, err := g.send(ctx, cmds)
-		return err
+		return g.alone(ctx, ln, cmds)
 	}
 	r := g.joinLocked(write, cmds)
 	g.mu.Unlock()
@@ -90,6 +94,18 @@ func (g *gather) do(ctx context.Context, write bool, cmds ...redis.Cmder) error 
 	}
 	g.mu.Unlock()
 	return untold{over}
+}
+
+// alone sends cmds on their caller's goroutine, on the lane if there is one.
+func (g *gather) alone(ctx context.Context, ln *lane, cmds []redis.Cmder) (err error) {
+	err = errNoReturn
+	defer func() { g.landed(ln, err) }()
+	var by processor = g.Client
+	if ln != nil {
+		by = ln
+	}
+	_, err = g.send(ctx, by, cmds)
+	return err
 }
 
 // wait is for the answer, or for the end of ctx, which is its error.
@@ -145,14 +161,18 @@ func (g *gather) answered(r *request) error {
 	return err
 }
 
-// send is one round trip. answered is false if cmds have no answers, or may have
+type processor interface {
+	Process(context.Context, redis.Cmder) error
+}
+
+// send is one round trip, of one command by by. answered is false if cmds have no answers, or may have
 // none: then all of them have the error.
-func (g *gather) send(ctx context.Context, cmds []redis.Cmder) (answered bool, err error) {
+func (g *gather) send(ctx context.Context, by processor, cmds []redis.Cmder) (answered bool, err error) {
 	if len(cmds) == 1 {
 		if l, is := ctx.(*limited); is && !g.hooked {
 			ctx = &l.taking
 		}
-		err = g.Process(ctx, cmds[0])
+		err = by.Process(ctx, cmds[0])
 		answered = err == nil || isAnswer(err)
 	} else {
 		p := g.Pipeline()
@@ -171,9 +191,11 @@ func (g *gather) send(ctx context.Context, cmds []redis.Cmder) (answered bool, e
 	return answered, err
 }
 
-// landed ends a round trip, and leaves its place to those who wait for one.
-func (g *gather) landed() {
+// landed ends a round trip, and leaves its place to those who wait for one. ln has had it,
+// with that error, nil for none.
+func (g *gather) landed(ln *lane, err error) {
 	g.mu.Lock()
+	ended := g.lanes.back(ln, err)
 	batch := g.takeLocked(nil)
 	wait := g.closed // nothing is sent any more, so this does not take long
 	switch {
@@ -183,6 +205,7 @@ func (g *gather) landed() {
 		g.sending.Go(func() { g.sendAll(batch) })
 	}
 	g.mu.Unlock()
+	closeAll(ended)
 	if wait {
 		g.sendAll(batch)
 	}
@@ -192,7 +215,7 @@ func (g *gather) landed() {
 func (g *gather) sendAll(batch []*request) {
 	defer func() {
 		if len(batch) > 0 { // sendBatch ended the goroutine
-			g.landed()
+			g.landed(nil, nil)
 		}
 	}()
 	for len(batch) > 0 {
@@ -227,7 +250,7 @@ func (g *gather) sendBatch(batch []*request) {
 		}
 	}()
 	defer recovering(&err) // what the user has to say when a connection is made
-	if answered, err = g.send(ctx, cmds); !answered {
+	if answered, err = g.send(ctx, g.Client, cmds); !answered {
 		g.usual.late(len(cmds), err)
 		g.failed(err)
 	}
@@ -260,10 +283,26 @@ func (g *gather) takeLocked(batch []*request) []*request {
 func (g *gather) close() error {
 	g.mu.Lock()
 	g.closed = true
+	ended := g.lanes.end()
 	g.mu.Unlock()
+	closeAll(ended)
 	err := g.Client.Close()
 	g.sending.Wait()
 	return err
+}
+
+// endLanes gives the connections of the lanes back to the pool.
+func (g *gather) endLanes() {
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return
+	}
+	ended := g.lanes.end()
+	g.sending.Add(1)
+	g.mu.Unlock()
+	defer g.sending.Done()
+	closeAll(ended)
 }
 
 // The commands that share round trips.
