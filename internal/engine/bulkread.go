@@ -105,7 +105,7 @@ func (w weighing) some(ctx context.Context, ones []one) {
 			o.seen, out = out, nil
 			continue
 		}
-		c.keepRead(out, o.hash, o.key, o.rkey)
+		c.remember(o.hash, o.key, out, 0)
 		if !w.warm {
 			c.tally(out, o.key, nil, now()-w.began, unexplained)
 		}

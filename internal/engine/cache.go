@@ -314,10 +314,9 @@ func (c *Cache) memoryLife(ttl time.Duration) time.Duration {
 	return ttl
 }
 
-// item makes what memory stores of a value with validity v, that is fresh for life
-// and was made at created by a load of that length. heard: Redis has it too.
-func (c *Cache) item(hash uint64, key string, l loaded, life time.Duration, v validity, gens []*gen, heard bool) *item {
-	from := now()
+// item makes what memory stores of a value with validity v, that is fresh for life from
+// then on, when l was so old. heard: Redis has it too.
+func (c *Cache) item(hash uint64, key string, l loaded, from int64, life time.Duration, v validity, gens []*gen, heard bool) *item {
 	it := &item{Key: key, Hash: hash, Size: l.size, Meta: meta{
 		standing: c.standing(key, standing{owner: c, ear: v.ear, epoch: v.epoch, heard: heard, gens: gens}),
 		value:    l.value, absent: l.absent, created: from - int64(l.age), took: l.took,

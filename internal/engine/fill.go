@@ -268,7 +268,7 @@ func (c *Cache) keepHolding(ctx context.Context, holds []hold) {
 }
 
 func (c *Cache) filledItem(h hold, l loaded, life time.Duration, gens []*gen) *item {
-	it := c.item(h.hash, h.key, l, life, h.v, gens, true)
+	it := c.item(h.hash, h.key, l, now(), life, h.v, gens, true)
 	it.Meta.token, it.Meta.own = h.head.Token, now()+ownFor
 	return it
 }
@@ -284,7 +284,7 @@ func (c *Cache) keepAlone(h hold, l loaded, gens []*gen, began int64) bool {
 		e.ghosts.note(h.hash, unstored, never)
 		return true
 	}
-	it := c.item(h.hash, h.key, l, life, h.v, gens, c.spec.MemoryOnly && c.useRedis(h.key))
+	it := c.item(h.hash, h.key, l, now(), life, h.v, gens, c.spec.MemoryOnly && c.useRedis(h.key))
 	it.Meta.born = began
 	return e.keep(it, h.v)
 }

@@ -110,7 +110,7 @@ func (c *Cache) lead(ctx context.Context, out *outcome, hash uint64, key string,
 			c.loadOver(ctx, out, hash, key, load, call, &is)
 			return
 		case v == usable:
-			c.keepRead(out, hash, key, rkey)
+			c.remember(hash, key, out, 0)
 			return
 		case v == marked && e.remote.Now(rkey).After(remote.MarkEnds(reply.Raw).Add(leaseTime)),
 			v == leased && now() > giveUp:
@@ -331,26 +331,19 @@ func (c *Cache) reread(ctx context.Context, tags []*tag, gens []*gen, stored []e
 	return c.eng.resolve(ctx, tags)
 }
 
-// keepRead puts what was read from Redis into memory, for no longer than it has
-// left there.
-func (c *Cache) keepRead(out *outcome, hash uint64, key, rkey string) {
-	c.remember(hash, key, out, 0)
-}
-
-// remember is keepRead; what is past its TTL is served without a load for so long.
+// remember puts what was read from Redis into memory, for no longer than it has left
+// there. What is past its TTL is served without a load for so long, if retry is not 0.
 func (c *Cache) remember(hash uint64, key string, out *outcome, retry time.Duration) {
-	since := time.Duration(now() - out.readAt) // a load may lie between
-	ttl := out.fresh - since
-	life := c.memoryLife(ttl)
+	life := c.memoryLife(out.fresh)
 	if life <= 0 && retry <= 0 {
 		return
 	}
-	l := loaded{value: out.value, absent: out.absent, ttl: ttl, age: out.age + since, took: out.took}
+	l := loaded{value: out.value, absent: out.absent, ttl: out.fresh, age: out.age, took: out.took}
 	if err := flight.Recovering(func() error { l.size = c.size(out.value, out.absent, out.encoded); return nil }); err != nil {
 		c.counts.errors.Add(1) // Options.Cost panicked: returned, not kept
 		return
 	}
-	it := c.item(hash, key, l, life, out.v, out.gens, true)
+	it := c.item(hash, key, l, out.readAt, life, out.v, out.gens, true)
 	it.Meta.token = out.token
 	if retry > 0 {
 		it.Meta.retry.Store(now() + int64(retry))

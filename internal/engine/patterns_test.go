@@ -27,7 +27,7 @@ func engineWith(t testing.TB, bytes int64) (*Engine, *Cache) {
 
 // inMemory puts a value there as a load does that sampled at v.
 func inMemory(t *testing.T, c *Cache, key string, v validity) *item {
-	it := c.item(memory.Hash(key), key, loaded{value: 1, size: 1}, time.Hour, v, nil, false)
+	it := c.item(memory.Hash(key), key, loaded{value: 1, size: 1}, now(), time.Hour, v, nil, false)
 	require.True(t, c.eng.keep(it, v))
 	return it
 }
@@ -221,7 +221,7 @@ func TestPatternsAndPassesRaceAndNeitherVoidsTooLittle(t *testing.T) {
 			for i := 0; i < 2_000 || e.patterns.table.Load().floor == 0; i++ {
 				key := fmt.Sprintf("w%d:%d", w, i%7)
 				v := e.sample(memory.Hash(key), key)
-				it := c.item(memory.Hash(key), key, loaded{value: i, size: 1}, time.Hour, v, nil, false)
+				it := c.item(memory.Hash(key), key, loaded{value: i, size: 1}, now(), time.Hour, v, nil, false)
 				e.keep(it, v)
 				hit := c.Hit(key, true)
 				if hit.OK() && hit.Value != i {
@@ -290,7 +290,7 @@ func BenchmarkMeetPatterns(b *testing.B) {
 	for i := range 100_000 {
 		key := "user:" + strconv.Itoa(i) + ":orders"
 		v := e.sample(memory.Hash(key), key)
-		e.keep(c.item(memory.Hash(key), key, loaded{value: i, size: 1}, time.Hour, v, nil, false), v)
+		e.keep(c.item(memory.Hash(key), key, loaded{value: i, size: 1}, now(), time.Hour, v, nil, false), v)
 	}
 	e.mem.Len()
 	for i := 0; b.Loop(); i++ {

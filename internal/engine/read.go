@@ -223,7 +223,7 @@ func (c *Cache) read(ctx context.Context, out *outcome, hash uint64, key string,
 	case unjudged:
 		out.failed = true
 	case usable:
-		c.keepRead(out, hash, key, rkey)
+		c.remember(hash, key, out, 0)
 	}
 	return nil
 }

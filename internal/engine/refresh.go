@@ -108,7 +108,7 @@ func (c *Cache) refresh(ctx context.Context, out *outcome, hash uint64, key stri
 	case usable:
 		// Another has loaded it, or only memory's own time for it is over.
 		if out.token != it.Meta.token || out.fresh > time.Duration(it.Meta.fresh-it.Meta.early) {
-			c.keepRead(out, hash, key, rkey)
+			c.remember(hash, key, out, 0)
 			return
 		}
 		is := *out

@@ -72,7 +72,7 @@ func (c *Cache) setOne(ctx context.Context, key string, l *loaded, tags []*tag) 
 		c.counts.errors.Add(1)
 		e.queue(journal.Key, key) // before memory: a reader that finds no item finds the entry
 		if gens, ok := e.localGens(tags, h.v); ok {
-			it := c.item(h.hash, key, *l, life, h.v, gens, false)
+			it := c.item(h.hash, key, *l, now(), life, h.v, gens, false)
 			it.Meta.born = now()
 			e.replace(it, h.v)
 		}
@@ -107,7 +107,7 @@ func (c *Cache) setAlone(ctx context.Context, h hold, l loaded, tags []*tag) {
 	if !ok {
 		return // the next read loads
 	}
-	it := c.item(h.hash, h.key, l, c.memoryLife(l.ttl), h.v, gens, heard)
+	it := c.item(h.hash, h.key, l, now(), c.memoryLife(l.ttl), h.v, gens, heard)
 	it.Meta.born = now()
 	e.replace(it, h.v)
 }

@@ -69,7 +69,7 @@ func TestTheShortLookLeavesToTheLongOneWhatItDoesNotLookAt(t *testing.T) {
 
 // like is an item of l with the validity that it has.
 func like(c *Cache, it *item, l loaded) *item {
-	return c.item(it.Hash, it.Key, l, time.Hour, validity{seq: it.Meta.seq.Load()}, it.Meta.gens, false)
+	return c.item(it.Hash, it.Key, l, now(), time.Hour, validity{seq: it.Meta.seq.Load()}, it.Meta.gens, false)
 }
 
 // with is it with another standing.

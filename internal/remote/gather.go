@@ -259,6 +259,9 @@ func (g *gather) sendBatch(batch []*request) {
 // takeLocked takes from the queue what goes in one round trip, in batch's place.
 func (g *gather) takeLocked(batch []*request) []*request {
 	batch = batch[:0]
+	if len(g.queue) == 0 {
+		return batch
+	}
 	room, sent, n := g.usual.fits(mostShared), 0, 0
 	for _, r := range g.queue {
 		if !r.left {
