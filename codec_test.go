@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -59,6 +60,48 @@ func passed[A, B any](t *testing.T, addr string, was A, schema string) (_ B, ok 
 	require.NoError(t, err)
 	require.True(t, ok, "it was overwritten")
 	return loaded, false
+}
+
+type definedPointer *account
+
+func TestAPointerIsReadBackAsWhatItWas(t *testing.T) {
+	t.Parallel()
+	addr := miniredis.RunT(t).Addr()
+	readBack := func(t *testing.T, want any, got any, ok bool) {
+		t.Helper()
+		assert.True(t, ok)
+		assert.Equal(t, want, got)
+	}
+	one, null := &account{ID: 1, Name: "a"}, (*account)(nil)
+	t.Run("to a struct", func(t *testing.T) {
+		got, ok := passed[*account, *account](t, addr, one, "")
+		readBack(t, one, got, ok)
+	})
+	t.Run("nil", func(t *testing.T) {
+		got, ok := passed[*account, *account](t, addr, nil, "nil")
+		readBack(t, null, got, ok)
+	})
+	t.Run("of a defined type", func(t *testing.T) {
+		got, ok := passed[definedPointer, definedPointer](t, addr, definedPointer(one), "defined")
+		readBack(t, definedPointer(one), got, ok)
+	})
+	t.Run("to a pointer", func(t *testing.T) {
+		got, ok := passed[**account, **account](t, addr, &one, "twice")
+		readBack(t, &one, got, ok)
+	})
+	t.Run("to a map that is nil", func(t *testing.T) {
+		got, ok := passed[*map[string]int, *map[string]int](t, addr, new(map[string]int), "map")
+		readBack(t, (*map[string]int)(nil), got, ok)
+	})
+	t.Run("to a struct, from an encoding that is not ours", func(t *testing.T) {
+		got, ok := passed[string, *account](t, addr, " null\n", "raw")
+		readBack(t, null, got, ok)
+	})
+	t.Run("to a type that decodes itself", func(t *testing.T) {
+		at := time.Unix(5, 0).UTC()
+		got, ok := passed[*time.Time, *time.Time](t, addr, &at, "time")
+		readBack(t, &at, got, ok)
+	})
 }
 
 func TestAValueOfATypeThatHasChangedIsAMissAndOverwritten(t *testing.T) {
