@@ -30,6 +30,11 @@ func Together(pid int) (back func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	if is, err := policy(pid); err != nil {
+		return nil, err
+	} else if is != "SCHED_OTHER" { // it could not be given back
+		return nil, fmt.Errorf("process %d is scheduled by %s", pid, is)
+	}
 	procs := runtime.GOMAXPROCS(0)
 	back = func() {
 		_ = schedule(pid, "--other")
@@ -68,6 +73,17 @@ func bind(pid int, processors string) error {
 		return fmt.Errorf("taskset: %w %s", err, out)
 	}
 	return nil
+}
+
+// policy is how a process is scheduled, as chrt says it.
+func policy(pid int) (string, error) {
+	out, err := exec.Command("chrt", "--pid", strconv.Itoa(pid)).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("chrt: %w %s", err, out)
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	_, is, _ := strings.Cut(first, ": ")
+	return is, nil
 }
 
 // schedule has all threads of a process scheduled by that policy of chrt's.

@@ -37,15 +37,17 @@ func TestTwoProcessesShareAProcessorUntilTheyAreTakenBack(t *testing.T) {
 		shareUntilTakenBack(t, other.Process.Pid)
 	}
 	require.NoError(t, bind(os.Getpid(), all))
+	require.NoError(t, schedule(other.Process.Pid, "--idle"))
+	_, err := Together(other.Process.Pid)
+	assert.ErrorContains(t, err, "SCHED_IDLE")
+	assert.Equal(t, all, boundTo(t, os.Getpid()))
 	assert.Equal(t, procs, runtime.GOMAXPROCS(0))
 }
 
 func policyOf(t *testing.T, pid int) string {
-	out, err := exec.Command("chrt", "--pid", strconv.Itoa(pid)).Output()
+	is, err := policy(pid)
 	require.NoError(t, err)
-	first, _, _ := strings.Cut(string(out), "\n")
-	_, policy, _ := strings.Cut(first, ": ")
-	return policy
+	return is
 }
 
 func shareUntilTakenBack(t *testing.T, other int) {
