@@ -4,7 +4,6 @@ package remote
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"net"
 	"strings"
@@ -19,22 +18,25 @@ import (
 	"github.com/tiercache/tiercache/internal/redistest"
 )
 
-// peers are a connection of the dialer's, and its other end.
-func peers(t *testing.T) (*conn, net.Conn) {
+// peers are a connection that is checked, and its other end.
+func peers(t *testing.T) (*checked, net.Conn) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
-	o := exchanging(redis.Options{Dialer: new(net.Dialer).DialContext})
+	o := checking(redis.Options{Dialer: new(net.Dialer).DialContext})
 	c, err := o.Dialer(bg, "tcp", l.Addr().String())
 	require.NoError(t, err)
 	other, err := l.Accept()
 	require.NoError(t, err)
 	t.Cleanup(func() { _, _ = c.Close(), other.Close() })
-	return c.(*conn), other
+	return c.(*checked), other
 }
 
 // give is what the pool does when it gives a connection out.
-func give(c *conn) error {
+func give(c *checked) error {
+	if err := c.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return err
@@ -89,9 +91,10 @@ func TestWhatNobodyWaitsForAnAnswerToIsSentAtOnce(t *testing.T) {
 		writes []string
 	}{
 		"by one who did not get it from the pool": {false, []string{"SUBSCRIBE"}},
-		"a long one":                 {true, []string{long}},
-		"another one, and the first": {true, []string{"a", "b"}},
-		"a long one, and the first":  {true, []string{"a", long}},
+		"a long one":                  {true, []string{long}},
+		"what follows, and the first": {true, []string{"a", "b", "c"}},
+		"a long one, and the first":   {true, []string{"a", long}},
+		"one after a long one":        {true, []string{long, "a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -107,19 +110,14 @@ func TestWhatNobodyWaitsForAnAnswerToIsSentAtOnce(t *testing.T) {
 	}
 }
 
-func TestConnectionsThatMayBeMoreThanTheKernelsAreLeftAsTheyAre(t *testing.T) {
+func TestAConnectionOfAnotherTypeIsWrittenToAtOnce(t *testing.T) {
 	t.Parallel()
-	c, _ := peers(t)
-	pipe, other := net.Pipe()
-	defer pipe.Close()
-	defer other.Close()
-	type counted struct{ *net.TCPConn } // whose Write could do anything
-	for _, is := range []net.Conn{pipe, counted{c.Conn.(*net.TCPConn)}} {
-		o := exchanging(redis.Options{Dialer: func(context.Context, string, string) (net.Conn, error) { return is, nil }})
-		got, err := o.Dialer(bg, "tcp", "")
-		require.NoError(t, err)
-		assert.Equal(t, is, got)
-	}
+	c, server := peers(t)
+	type counted struct{ *net.TCPConn } // whose Write could be more
+	c.Conn = counted{c.Conn.(*net.TCPConn)}
+	require.NoError(t, give(c))
+	write(t, c, "GET")
+	assertArrives(t, server, "GET")
 }
 
 func TestACommandThatWasNotSentSpoilsItsConnection(t *testing.T) {
@@ -135,46 +133,47 @@ func TestACommandThatWasNotSentSpoilsItsConnection(t *testing.T) {
 func TestAnAnswerThatDoesNotComeIsAnErrorThatSaysWhy(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		happens func(t *testing.T, c *conn, server net.Conn)
+		happens func(t *testing.T, c *checked, server net.Conn)
 		check   func(t *testing.T, err error)
+		broken  bool
 	}{
 		"it takes too long": {
-			func(t *testing.T, c *conn, _ net.Conn) {
+			func(t *testing.T, c *checked, _ net.Conn) {
 				require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
 			},
-			func(t *testing.T, err error) { assert.True(t, isTimeout(err), err) },
+			func(t *testing.T, err error) { assert.True(t, isTimeout(err), err) }, false,
 		},
 		"the time was over before": {
-			func(t *testing.T, c *conn, _ net.Conn) { require.NoError(t, c.SetReadDeadline(time.Unix(1, 0))) },
-			func(t *testing.T, err error) { assert.True(t, isTimeout(err), err) },
+			func(t *testing.T, c *checked, _ net.Conn) { require.NoError(t, c.SetReadDeadline(time.Unix(1, 0))) },
+			func(t *testing.T, err error) { assert.True(t, isTimeout(err), err) }, false,
 		},
 		"the server goes": {
-			func(t *testing.T, _ *conn, server net.Conn) {
+			func(t *testing.T, _ *checked, server net.Conn) {
 				go func() { assertArrives(t, server, "GET"); _ = server.Close() }()
 			},
-			func(t *testing.T, err error) { assert.ErrorIs(t, err, io.EOF) },
+			func(t *testing.T, err error) { assert.ErrorIs(t, err, io.EOF) }, true,
 		},
 		"the server went": {
-			func(t *testing.T, _ *conn, server net.Conn) { require.NoError(t, server.Close()) },
-			func(t *testing.T, err error) { assert.False(t, isTimeout(err), err) },
+			func(t *testing.T, _ *checked, server net.Conn) { require.NoError(t, server.Close()) },
+			func(t *testing.T, err error) { assert.False(t, isTimeout(err), err) }, true,
 		},
 		"it is closed meanwhile": {
-			func(t *testing.T, c *conn, server net.Conn) {
+			func(t *testing.T, c *checked, server net.Conn) {
 				go func() { assertArrives(t, server, "GET"); _ = c.Close() }()
 			},
-			func(t *testing.T, err error) { assert.ErrorIs(t, err, net.ErrClosed) },
+			func(t *testing.T, err error) { assert.ErrorIs(t, err, net.ErrClosed) }, true,
 		},
 		"it was closed": {
-			func(t *testing.T, c *conn, _ net.Conn) { require.NoError(t, c.Close()) },
-			func(t *testing.T, err error) { assert.ErrorIs(t, err, net.ErrClosed) },
+			func(t *testing.T, c *checked, _ net.Conn) { require.NoError(t, c.Close()) },
+			func(t *testing.T, err error) { assert.ErrorIs(t, err, net.ErrClosed) }, true,
 		},
 		"nothing can be sent": {
-			func(t *testing.T, c *conn, _ net.Conn) { require.NoError(t, c.Conn.(*net.TCPConn).CloseWrite()) },
+			func(t *testing.T, c *checked, _ net.Conn) { require.NoError(t, c.Conn.(*net.TCPConn).CloseWrite()) },
 			func(t *testing.T, err error) {
 				var op *net.OpError
 				require.ErrorAs(t, err, &op)
 				assert.Equal(t, "write", op.Op)
-			},
+			}, true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -188,6 +187,7 @@ func TestAnAnswerThatDoesNotComeIsAnErrorThatSaysWhy(t *testing.T) {
 			assert.Zero(t, n)
 			require.Error(t, err)
 			tc.check(t, err)
+			assert.Equal(t, tc.broken, c.broke.Load() > 0)
 		})
 	}
 }
@@ -252,18 +252,19 @@ func TestNoAnswerIsMissedWheneverItComes(t *testing.T) {
 
 func TestASubscriptionOfTheSameClientIsNotHeldBack(t *testing.T) {
 	t.Parallel()
-	o := exchanging(redis.Options{Addr: redistest.Start(t).Addr(), Dialer: new(net.Dialer).DialContext})
-	c := redis.NewClient(&o)
-	defer c.Close()
-	require.NoError(t, c.Ping(bg).Err()) // there is one that was given back
-	sub := c.Subscribe(bg, "a")
-	defer sub.Close()
-	require.NoError(t, sub.Subscribe(bg, "b"))
-	require.NoError(t, c.Publish(bg, "b", "news").Err())
-	select {
-	case m := <-sub.Channel():
-		assert.Equal(t, "news", m.Payload)
-	case <-time.After(10 * time.Second):
-		t.Fatal("nothing came")
+	addr := redistest.Start(t).Addr()
+	for _, protocol := range []int{2, 3} {
+		o := checking(redis.Options{Addr: addr, Protocol: protocol, Dialer: new(net.Dialer).DialContext})
+		c := redis.NewClient(&o)
+		defer c.Close()
+		require.NoError(t, c.Ping(bg).Err()) // there is one that was given back
+		sub := c.Subscribe(bg)
+		defer sub.Close()
+		for _, channel := range []string{"a", "b"} { // nobody reads what is said to it
+			require.NoError(t, sub.Subscribe(bg, channel))
+			soon(t, "the server has heard of it", func() bool { return c.PubSubNumSub(bg, channel).Val()[channel] == 1 })
+		}
+		require.NoError(t, sub.Close())
+		soon(t, "that it is over, too", func() bool { return c.PubSubNumSub(bg, "a").Val()["a"] == 0 })
 	}
 }

@@ -19,6 +19,9 @@ import (
 //
 //	wait: prepared | send | server: answers | kernel: says so | wait: over | read
 //	send | server: answers | kernel: says so | wait: prepared | for ever
+//
+// That the peer has closed its half, and still takes what is sent, may be forgotten too: then
+// the wait is as long as the deadline lets it. One that has closed all says so again.
 type exchange struct {
 	out, in []byte
 	sent    bool  // all of out

@@ -38,7 +38,6 @@ type gather struct {
 
 	mu      sync.Mutex // guards what follows; nothing is waited for under it
 	flying  int        // round trips; below most, the queue is empty
-	lanes   lanes      // for those of one command by their callers
 	queue   []*request // in the order they came
 	free    []*request
 	closed  bool
@@ -59,8 +58,11 @@ type request struct {
 }
 
 func newGather(rdb *redis.Client, b budget, u *usual, failed func(error)) *gather {
-	most := min(mostAtOnce, max(1, rdb.Options().PoolSize/2))
-	return &gather{Client: rdb, budget: b, usual: u, failed: failed, most: most, lanes: newLanes(rdb, most)}
+	conns := rdb.Options().PoolSize
+	if most := rdb.Options().MaxActiveConns; most > 0 { // what comes beyond is not waited for
+		conns = min(conns, most)
+	}
+	return &gather{Client: rdb, budget: b, usual: u, failed: failed, most: min(mostAtOnce, max(1, conns/2))}
 }
 
 // untold is the error of one of many that shared a round trip: news of the server it
@@ -75,12 +77,10 @@ func (g *gather) do(ctx context.Context, write bool, cmds ...redis.Cmder) error 
 	g.mu.Lock()
 	if g.flying < g.most {
 		g.flying++
-		var ln *lane
-		if len(cmds) == 1 {
-			ln = g.lanes.take(g.endLanes)
-		}
 		g.mu.Unlock()
-		return g.alone(ctx, ln, cmds)
+		defer g.landed()
+		_, err := g.send(ctx, cmds)
+		return err
 	}
 	r := g.joinLocked(write, cmds)
 	g.mu.Unlock()
@@ -94,18 +94,6 @@ func (g *gather) do(ctx context.Context, write bool, cmds ...redis.Cmder) error 
 	}
 	g.mu.Unlock()
 	return untold{over}
-}
-
-// alone sends cmds on their caller's goroutine, on the lane if there is one.
-func (g *gather) alone(ctx context.Context, ln *lane, cmds []redis.Cmder) (err error) {
-	err = errNoReturn
-	defer func() { g.landed(ln, err) }()
-	var by processor = g.Client
-	if ln != nil {
-		by = ln
-	}
-	_, err = g.send(ctx, by, cmds)
-	return err
 }
 
 // wait is for the answer, or for the end of ctx, which is its error.
@@ -161,18 +149,14 @@ func (g *gather) answered(r *request) error {
 	return err
 }
 
-type processor interface {
-	Process(context.Context, redis.Cmder) error
-}
-
-// send is one round trip, of one command by by. answered is false if cmds have no answers, or may have
+// send is one round trip. answered is false if cmds have no answers, or may have
 // none: then all of them have the error.
-func (g *gather) send(ctx context.Context, by processor, cmds []redis.Cmder) (answered bool, err error) {
+func (g *gather) send(ctx context.Context, cmds []redis.Cmder) (answered bool, err error) {
 	if len(cmds) == 1 {
 		if l, is := ctx.(*limited); is && !g.hooked {
 			ctx = &l.taking
 		}
-		err = by.Process(ctx, cmds[0])
+		err = g.Process(ctx, cmds[0])
 		answered = err == nil || isAnswer(err)
 	} else {
 		p := g.Pipeline()
@@ -191,11 +175,9 @@ func (g *gather) send(ctx context.Context, by processor, cmds []redis.Cmder) (an
 	return answered, err
 }
 
-// landed ends a round trip, and leaves its place to those who wait for one. ln has had it,
-// with that error, nil for none.
-func (g *gather) landed(ln *lane, err error) {
+// landed ends a round trip, and leaves its place to those who wait for one.
+func (g *gather) landed() {
 	g.mu.Lock()
-	ended := g.lanes.back(ln, err)
 	batch := g.takeLocked(nil)
 	wait := g.closed // nothing is sent any more, so this does not take long
 	switch {
@@ -205,7 +187,6 @@ func (g *gather) landed(ln *lane, err error) {
 		g.sending.Go(func() { g.sendAll(batch) })
 	}
 	g.mu.Unlock()
-	closeAll(ended)
 	if wait {
 		g.sendAll(batch)
 	}
@@ -215,7 +196,7 @@ func (g *gather) landed(ln *lane, err error) {
 func (g *gather) sendAll(batch []*request) {
 	defer func() {
 		if len(batch) > 0 { // sendBatch ended the goroutine
-			g.landed(nil, nil)
+			g.landed()
 		}
 	}()
 	for len(batch) > 0 {
@@ -250,7 +231,7 @@ func (g *gather) sendBatch(batch []*request) {
 		}
 	}()
 	defer recovering(&err) // what the user has to say when a connection is made
-	if answered, err = g.send(ctx, g.Client, cmds); !answered {
+	if answered, err = g.send(ctx, cmds); !answered {
 		g.usual.late(len(cmds), err)
 		g.failed(err)
 	}
@@ -286,26 +267,10 @@ func (g *gather) takeLocked(batch []*request) []*request {
 func (g *gather) close() error {
 	g.mu.Lock()
 	g.closed = true
-	ended := g.lanes.end()
 	g.mu.Unlock()
-	closeAll(ended)
 	err := g.Client.Close()
 	g.sending.Wait()
 	return err
-}
-
-// endLanes gives the connections of the lanes back to the pool.
-func (g *gather) endLanes() {
-	g.mu.Lock()
-	if g.closed {
-		g.mu.Unlock()
-		return
-	}
-	ended := g.lanes.end()
-	g.sending.Add(1)
-	g.mu.Unlock()
-	defer g.sending.Done()
-	closeAll(ended)
 }
 
 // The commands that share round trips.

@@ -36,6 +36,29 @@ func TestALoneCallerIsSentAtOnceByHimself(t *testing.T) {
 	assert.Empty(t, r.gathered().free, "nobody has waited in the queue")
 }
 
+func TestNoMoreRoundTripsAreUnderWayThanThereMayBeConnections(t *testing.T) {
+	t.Parallel()
+	addr := redistest.Start(t).Addr()
+	for _, tc := range []struct{ pool, active, trips int }{
+		{pool: 1, trips: 1}, {pool: 6, trips: 3}, {pool: 100, trips: mostAtOnce},
+		{pool: 100, active: 4, trips: 2}, {pool: 4, active: 100, trips: 2},
+	} {
+		o := failFast(redis.Options{Addr: addr, PoolSize: tc.pool, MaxActiveConns: tc.active}, time.Second, time.Second)
+		g := newGather(redis.NewClient(o), budget{time.Second, time.Second}, new(usual), func(error) {})
+		gt := gateAt(t, g)
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() { assert.NoError(t, g.read(bg, "getrange", "k", "0", "9").Err()) })
+		}
+		soon(t, "all have come", func() bool { flying, queued := g.waiting(); return flying+queued == 20 })
+		flying, _ := g.waiting()
+		assert.Equal(t, tc.trips, flying, tc)
+		gt.open()
+		wg.Wait()
+		require.NoError(t, g.close())
+	}
+}
+
 func TestThoseWhoComeWhileOthersAreUnderWayShareRoundTrips(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, r *Remote, c *redis.Client) {
