@@ -24,6 +24,7 @@ type gate struct {
 func gateAt(t *testing.T, g *gather) *gate {
 	gt := &gate{passing: make(chan struct{})}
 	g.AddHook(gt)
+	g.endLanes() // those that there are have the hooks of then
 	t.Cleanup(gt.open)
 	return gt
 }

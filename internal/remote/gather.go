@@ -38,6 +38,7 @@ type gather struct {
 
 	mu      sync.Mutex // guards what follows; nothing is waited for under it
 	flying  int        // round trips; below most, the queue is empty
+	lanes   lanes      // for those of one read by its caller
 	queue   []*request // in the order they came
 	free    []*request
 	closed  bool
@@ -62,7 +63,9 @@ func newGather(rdb *redis.Client, b budget, u *usual, failed func(error)) *gathe
 	if most := rdb.Options().MaxActiveConns; most > 0 { // what comes beyond is not waited for
 		conns = min(conns, most)
 	}
-	return &gather{Client: rdb, budget: b, usual: u, failed: failed, most: min(mostAtOnce, max(1, conns/2))}
+	g := &gather{Client: rdb, budget: b, usual: u, failed: failed, most: min(mostAtOnce, max(1, conns/2))}
+	g.lanes.most = min(g.most, conns/4) // a quarter is for the others, whatever is under way
+	return g
 }
 
 // untold is the error of one of many that shared a round trip: news of the server it
@@ -77,10 +80,12 @@ func (g *gather) do(ctx context.Context, write bool, cmds ...redis.Cmder) error 
 	g.mu.Lock()
 	if g.flying < g.most {
 		g.flying++
+		var ln *lane
+		if !write && len(cmds) == 1 && !gone(ctx) { // for a lane nobody looks again
+			ln = g.lanes.take(g.endLanes)
+		}
 		g.mu.Unlock()
-		defer g.landed()
-		_, err := g.send(ctx, cmds)
-		return err
+		return g.alone(ctx, ln, cmds)
 	}
 	r := g.joinLocked(write, cmds)
 	g.mu.Unlock()
@@ -94,6 +99,21 @@ func (g *gather) do(ctx context.Context, write bool, cmds ...redis.Cmder) error 
 	}
 	g.mu.Unlock()
 	return untold{over}
+}
+
+// alone sends cmds on their caller's goroutine, on the lane if there is one.
+func (g *gather) alone(ctx context.Context, ln *lane, cmds []redis.Cmder) (err error) {
+	err = errNoReturn
+	defer func() { g.landed(ln, err) }()
+	var by processor = g.Client
+	if ln != nil {
+		if ln.conn == nil { // not under mu: hooks of the user's are called
+			ln.conn = g.Client.Conn()
+		}
+		by = ln.conn
+	}
+	_, err = g.send(ctx, by, cmds)
+	return err
 }
 
 // wait is for the answer, or for the end of ctx, which is its error.
@@ -149,14 +169,18 @@ func (g *gather) answered(r *request) error {
 	return err
 }
 
-// send is one round trip. answered is false if cmds have no answers, or may have
+type processor interface {
+	Process(context.Context, redis.Cmder) error
+}
+
+// send is one round trip, of one command by by. answered is false if cmds have no answers, or may have
 // none: then all of them have the error.
-func (g *gather) send(ctx context.Context, cmds []redis.Cmder) (answered bool, err error) {
+func (g *gather) send(ctx context.Context, by processor, cmds []redis.Cmder) (answered bool, err error) {
 	if len(cmds) == 1 {
 		if l, is := ctx.(*limited); is && !g.hooked {
 			ctx = &l.taking
 		}
-		err = g.Process(ctx, cmds[0])
+		err = by.Process(ctx, cmds[0])
 		answered = err == nil || isAnswer(err)
 	} else {
 		p := g.Pipeline()
@@ -175,9 +199,11 @@ func (g *gather) send(ctx context.Context, cmds []redis.Cmder) (answered bool, e
 	return answered, err
 }
 
-// landed ends a round trip, and leaves its place to those who wait for one.
-func (g *gather) landed() {
+// landed ends a round trip, and leaves its place to those who wait for one. ln has had it,
+// with that error, nil for none.
+func (g *gather) landed(ln *lane, err error) {
 	g.mu.Lock()
+	ended := g.lanes.back(ln, err)
 	batch := g.takeLocked(nil)
 	wait := g.closed // nothing is sent any more, so this does not take long
 	switch {
@@ -187,6 +213,7 @@ func (g *gather) landed() {
 		g.sending.Go(func() { g.sendAll(batch) })
 	}
 	g.mu.Unlock()
+	closeAll(ended)
 	if wait {
 		g.sendAll(batch)
 	}
@@ -196,7 +223,7 @@ func (g *gather) landed() {
 func (g *gather) sendAll(batch []*request) {
 	defer func() {
 		if len(batch) > 0 { // sendBatch ended the goroutine
-			g.landed()
+			g.landed(nil, nil)
 		}
 	}()
 	for len(batch) > 0 {
@@ -231,7 +258,7 @@ func (g *gather) sendBatch(batch []*request) {
 		}
 	}()
 	defer recovering(&err) // what the user has to say when a connection is made
-	if answered, err = g.send(ctx, cmds); !answered {
+	if answered, err = g.send(ctx, g.Client, cmds); !answered {
 		g.usual.late(len(cmds), err)
 		g.failed(err)
 	}
@@ -267,10 +294,26 @@ func (g *gather) takeLocked(batch []*request) []*request {
 func (g *gather) close() error {
 	g.mu.Lock()
 	g.closed = true
+	ended := g.lanes.end()
 	g.mu.Unlock()
+	closeAll(ended)
 	err := g.Client.Close()
 	g.sending.Wait()
 	return err
+}
+
+// endLanes gives the connections of the lanes back to the pool.
+func (g *gather) endLanes() {
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return
+	}
+	ended := g.lanes.end()
+	g.sending.Add(1)
+	g.mu.Unlock()
+	defer g.sending.Done()
+	closeAll(ended)
 }
 
 // The commands that share round trips.

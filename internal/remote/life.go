@@ -42,7 +42,7 @@ type life struct {
 func (m *master) newLife(self *incarnation) *life {
 	l := &life{m: m, turn: make(chan struct{}, 1)}
 	l.self.Store(self)
-	o := checking(telling(*failFast(m.options, m.budget.read, m.budget.write)))
+	o := exchanging(telling(*failFast(m.options, m.budget.read, m.budget.write)))
 	theirs := o.OnConnect
 	o.OnConnect = func(ctx context.Context, cn *redis.Conn) error {
 		if theirs != nil {

@@ -64,6 +64,14 @@ func (l *limited) Err() error {
 	return nil
 }
 
+// gone tells whether the caller has given up, which is less than to tell whether ctx is over.
+func gone(ctx context.Context) bool {
+	if l, is := ctx.(*limited); is {
+		ctx = l.Context
+	}
+	return ctx.Err() != nil
+}
+
 // end frees what it has, and those who wait for it.
 func (l *limited) end() {
 	l.mu.Lock()

@@ -109,7 +109,7 @@ func (m *master) getSome(ctx context.Context, l *life, keys []string, at []int, 
 		m.beware.start() // it may not be used, or is not known
 	}
 	cmds, all := getRanges(ctx, keys, at, m.cfg.Longest)
-	if answered, err := l.rdb.send(ctx, all); !answered {
+	if answered, err := l.rdb.send(ctx, l.rdb.Client, all); !answered {
 		return err
 	}
 	for n, i := range at {
