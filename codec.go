@@ -106,7 +106,7 @@ func (c *Cache[T]) decoder(codec Codec[T]) func(src []byte) (any, error) {
 	case isJSON && t.Kind() == reflect.Pointer && t == reflect.PointerTo(t.Elem()): // no defined type
 		var null T
 		return func(src []byte) (any, error) {
-			if string(bytes.TrimSpace(src)) == "null" {
+			if string(bytes.Trim(src, " \t\r\n")) == "null" {
 				return null, nil
 			}
 			p := reflect.New(t.Elem()).Interface()

@@ -64,7 +64,9 @@ func newGather(rdb *redis.Client, b budget, u *usual, failed func(error)) *gathe
 		conns = min(conns, most)
 	}
 	g := &gather{Client: rdb, budget: b, usual: u, failed: failed, most: min(mostAtOnce, max(1, conns/2))}
-	g.lanes.most = min(g.most, conns/4) // a quarter is for the others, whatever is under way
+	if rdb.Options().StreamingCredentialsProvider == nil { // of which a redis.Conn knows nothing
+		g.lanes.most = min(g.most, conns/4) // a quarter is for the others, whatever is under way
+	}
 	return g
 }
 
@@ -81,7 +83,7 @@ func (g *gather) do(ctx context.Context, write bool, cmds ...redis.Cmder) error 
 	if g.flying < g.most {
 		g.flying++
 		var ln *lane
-		if !write && len(cmds) == 1 && !gone(ctx) { // for a lane nobody looks again
+		if !write && len(cmds) == 1 && !g.hooked && !g.closed && !gone(ctx) { // for a lane nobody looks again
 			ln = g.lanes.take(g.endLanes)
 		}
 		g.mu.Unlock()
@@ -203,7 +205,11 @@ func (g *gather) send(ctx context.Context, by processor, cmds []redis.Cmder) (an
 // with that error, nil for none.
 func (g *gather) landed(ln *lane, err error) {
 	g.mu.Lock()
-	ended := g.lanes.back(ln, err)
+	if ended := g.lanes.back(ln, err); len(ended) > 0 { // before somebody has their place
+		g.mu.Unlock()
+		closeAll(ended)
+		g.mu.Lock()
+	}
 	batch := g.takeLocked(nil)
 	wait := g.closed // nothing is sent any more, so this does not take long
 	switch {
@@ -213,7 +219,6 @@ func (g *gather) landed(ln *lane, err error) {
 		g.sending.Go(func() { g.sendAll(batch) })
 	}
 	g.mu.Unlock()
-	closeAll(ended)
 	if wait {
 		g.sendAll(batch)
 	}

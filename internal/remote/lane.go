@@ -23,6 +23,8 @@ const laneLife = 100 * time.Millisecond
 // get that, so there are no writes on lanes: a value says which key it is of and is refused
 // under another, and whose turn it is to refresh one is a hint.
 //
+// A redis.Conn has the user's hooks wrapped around it anew, so with hooks there are none.
+//
 // All of it is guarded by the mu of the gather.
 type lanes struct {
 	most  int // so many at a time

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/auth"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -202,6 +203,44 @@ func TestAGoroutineThatEndsWithItsCommandLeavesNoLane(t *testing.T) {
 	flying, _ := g.waiting()
 	assert.Zero(t, flying)
 	require.NoError(t, lone(g))
+}
+
+type credentials struct{}
+
+func (credentials) Subscribe(auth.CredentialsListener) (auth.Credentials, auth.UnsubscribeFunc, error) {
+	return auth.NewBasicCredentials("", ""), func() error { return nil }, nil
+}
+
+func TestThereAreNoLanesForWhatAConnectionOfItsOwnCannotDo(t *testing.T) {
+	t.Parallel()
+	addr := redistest.Start(t).Addr()
+	o := failFast(redis.Options{Addr: addr, StreamingCredentialsProvider: credentials{}}, time.Second, time.Second)
+	streaming := newGather(redis.NewClient(o), budget{time.Second, time.Second}, new(usual), func(error) {})
+	defer streaming.close()
+	hooked := gatherAt(t, addr, 20)
+	hooked.hooked = true
+	for _, g := range []*gather{streaming, hooked} {
+		require.NoError(t, lone(g))
+		_, n := g.laned()
+		assert.Zero(t, n)
+	}
+}
+
+// The gather is closed | a read: a lane, ends | the client is closed | a read: that lane.
+func TestAReadAfterTheEndIsToldThatItIsOne(t *testing.T) {
+	t.Parallel()
+	g := gatherAt(t, redistest.Start(t).Addr(), 20)
+	require.NoError(t, lone(g))
+	g.mu.Lock()
+	g.closed = true
+	ended := g.lanes.end()
+	g.mu.Unlock()
+	closeAll(ended)
+	require.NoError(t, lone(g))
+	require.NoError(t, g.Client.Close())
+	err := lone(g)
+	assert.ErrorIs(t, err, redis.ErrClosed)
+	assert.Equal(t, none, newsOf(bg, err))
 }
 
 func TestNoLaneOutlivesItsGather(t *testing.T) {
