@@ -60,6 +60,7 @@ type series struct {
 	Where string `json:"where,omitempty"`
 	kind  kind
 	lone  bool // callers come one at a time, on one processor with the server
+	brief bool // more rounds of shorter windows, as lone ones have
 }
 
 // idle is what all that is open does by itself, beside whoever is measured:
@@ -93,17 +94,20 @@ func byWall(s sample) float64 { return s.wall }
 // the next one's window, which would else pay for it.
 const muchGarbage = 1 << 20
 
-// loneRounds is how many rounds of a series of lone callers take the time of one of
-// others. Such a call is mostly the kernel's, and what that takes differs by a third from
-// one tenth of a second to the next: the median of few long rounds is chance.
-const loneRounds = 3
+// briefRounds is how many rounds of a brief series take the time of one of others. What
+// a call takes that is mostly the kernel's, or mostly a wait for memory, differs by a
+// third and more from one tenth of a second to the next, with what else the host does:
+// the median of few long rounds is chance.
+const briefRounds = 3
 
 // measure gives each contender one window in each round, in another order each
 // time. What changes on the machine from round to round, all have.
 func (b *bench) measure(ctx context.Context, s series, all []contender) (series, error) {
 	rounds, window := b.rounds, b.window
+	if s.lone || s.brief {
+		rounds, window = rounds*briefRounds, window/briefRounds
+	}
 	if s.lone {
-		rounds, window = rounds*loneRounds, window/loneRounds
 		if back, err := host.Together(b.pid); err == nil {
 			defer back()
 			s.Where = "on one processor, with redis-server"

@@ -69,7 +69,7 @@ func memoryHit(ctx context.Context, b *bench) (r report, err error) {
 					run: gets(ctx, o.hit(), o.keys, keys.order),
 				})
 			}
-			s, err := b.measure(ctx, series{Name: memorySeries(keys.name, mode.name), Floor: rivals.RistrettoTTL, By: "cpu"}, contenders)
+			s, err := b.measure(ctx, series{Name: memorySeries(keys.name, mode.name), Floor: rivals.RistrettoTTL, By: "cpu", brief: true}, contenders)
 			if err != nil {
 				return r, err
 			}

@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	stripes  = 256 // power of two
-	smallest = 8   // slots of a table; power of two
+	stripes  = 64 // power of two; what a hit reads of them is to stay in the first cache
+	smallest = 8  // slots of a table; power of two
 )
 
 // stripe has the items of some hashes.

@@ -10,7 +10,7 @@ const (
 	// tells the policy first, so that items which it may refuse take no more than so
 	// much room, and a batch stays under the 32,768 entries of ristretto's buffer:
 	// past that it drops a Set, or silently the cost of an update.
-	mostPending = 8
+	mostPending = 16
 )
 
 // due has the policy told before long.
