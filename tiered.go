@@ -71,7 +71,8 @@ type Config struct {
 	SummaryEvery int
 
 	// Logger gets a line when Redis goes out of use and comes back, and when what
-	// this process hears of changes becomes less or more. Default: none.
+	// this process hears of changes becomes less or more; at the level Debug also for
+	// each round trip that had no answer. Default: none.
 	Logger *slog.Logger
 }
 

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"context"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -74,6 +75,9 @@ func (c *circuit) answered() {
 // failed counts a failure, which opens the circuit if it is the last of a row, or
 // at once. It tells whether it has opened by this one.
 func (c *circuit) failed(err error, atOnce bool) bool {
+	if c.log.Enabled(context.Background(), slog.LevelDebug) { // no text is made for nobody
+		c.log.Debug("tiercache: Redis did not answer", "addr", c.addr, "error", shown(err))
+	}
 	if c.fails.Add(1) < failLimit && !atOnce {
 		return false
 	}

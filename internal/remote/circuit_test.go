@@ -51,6 +51,28 @@ func TestACircuitOpensAtTheThirdFailureInARowOrAtARefusal(t *testing.T) {
 	assert.EqualValues(t, 3, c.opens.Load())
 }
 
+func TestAtDebugALineTellsOfEachRoundTripWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	for name, level := range map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var lines log
+			c := &circuit{addr: "db:6379", log: slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: level})), opened: make(chan struct{}, 1)}
+			c.failed(errGone, false)
+			c.answered()
+			c.failed(errors.New("dead, with args beginning with: get secret"), false)
+			if level == slog.LevelInfo {
+				assert.Empty(t, lines.String())
+				return
+			}
+			assert.Equal(t, 2, strings.Count(lines.String(), "did not answer"))
+			assert.Contains(t, lines.String(), "addr=db:6379")
+			assert.Contains(t, lines.String(), errGone.Error())
+			assert.NotContains(t, lines.String(), "secret")
+		})
+	}
+}
+
 func TestThePausesBetweenProbesGrowUntilACircuitWasClosedForLong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -3,6 +3,8 @@ package rivals
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"os"
 
 	"github.com/redis/go-redis/v9"
 
@@ -36,9 +38,19 @@ func openTiercacheByValue(env Env) (*Cache, error) {
 	return ofTiers(env, false, load, func(p Profile) int64 { return p.ID })
 }
 
+// troubles says why answers came from elsewhere: a round trip without an answer, and what
+// the library warns of.
+type troubles struct{ slog.Handler }
+
+func (troubles) Enabled(_ context.Context, l slog.Level) bool {
+	return l == slog.LevelDebug || l >= slog.LevelWarn
+}
+
+var logger = slog.New(troubles{slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})})
+
 func ofTiers[T any](env Env, capturing bool, load func(context.Context, string) (T, error), id func(T) int64) (*Cache, error) {
 	client := redis.NewClient(&redis.Options{Addr: env.Addr})
-	tiers, err := tiercache.Open(tiercache.Config{Redis: client, Prefix: "tc:"})
+	tiers, err := tiercache.Open(tiercache.Config{Redis: client, Prefix: "tc:", Logger: logger})
 	if err != nil {
 		return nil, err
 	}
