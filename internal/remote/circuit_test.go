@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/stretchr/testify/assert"
@@ -113,6 +115,23 @@ type away struct {
 	refuses, hangs atomic.Bool
 	dials          atomic.Int64
 	silenced       atomic.Int64 // connections of before are silent for good
+	run            atomic.Int64 // which incarnation it is; 0: it does not tell
+}
+
+// tell has m say which incarnation it is, in the place of a miniredis's own INFO.
+func (a *away) tell(m *miniredis.Miniredis) {
+	m.Lock()
+	defer m.Unlock()
+	if s := m.Server(); s != nil {
+		s.SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+			n := a.run.Load()
+			if cmd != "INFO" || n == 0 {
+				return false
+			}
+			c.WriteBulk(fmt.Sprintf("run_id:%d\r\nrole:master\r\nmaster_replid:1\r\n", n))
+			return true
+		})
+	}
 }
 
 // line is a connection that can fall silent: nothing comes back, no error either.
@@ -150,6 +169,7 @@ func inBubble(t *testing.T, m *miniredis.Miniredis, a *away, lines *log, change 
 				return silent, nil
 			}
 			c, err := m.Dial()
+			a.tell(m)
 			return line{c, a, a.silenced.Load()}, err
 		},
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
@@ -173,6 +193,13 @@ func TestAfterEachOfTwentyOutagesRedisIsInUseWithinThreeSeconds(t *testing.T) {
 		"refused": func(a *away, m *miniredis.Miniredis, begin bool) {
 			a.refuses.Store(begin)
 			m.Close() // ends the connections; the dialer alone lets in
+		},
+		"refused, and another server each time": func(a *away, m *miniredis.Miniredis, begin bool) {
+			a.refuses.Store(begin)
+			if begin {
+				a.run.Add(1)
+			}
+			m.Close()
 		},
 		"silent, and so are the old connections after it": func(a *away, _ *miniredis.Miniredis, begin bool) {
 			a.hangs.Store(begin)

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -225,7 +226,15 @@ func (m *master) watch(ctx context.Context, lost func()) {
 		}
 		probing := m.circuit.is(open)
 		sent := clock.Now()
-		err := m.try(ctx, m.budget.write, 0, func(ctx context.Context, l *life) error { return l.question(ctx, sent) })
+		ask := func(ctx context.Context, l *life) error { return l.question(ctx, sent) }
+		err := m.try(ctx, m.budget.write, 0, ask)
+		if errors.Is(err, errOvertaken) {
+			// It has answered, and is another one than before. To wait for the next probe
+			// would add a pause to each outage that is a restart:
+			//
+			//	server: restarts | probe: another one | a pause | probe: answered | hold-off
+			err = m.try(ctx, m.budget.write, 0, ask)
+		}
 		if err == nil {
 			m.ping.Store(clock.Now() - sent)
 		}
