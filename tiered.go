@@ -72,7 +72,7 @@ type Config struct {
 
 	// Logger gets a line when Redis goes out of use and comes back, and when what
 	// this process hears of changes becomes less or more; at the level Debug also for
-	// each round trip that had no answer. Default: none.
+	// each failure that is counted towards that. Default: none.
 	Logger *slog.Logger
 }
 

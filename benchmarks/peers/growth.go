@@ -97,7 +97,7 @@ func (b *bench) moreKeys(ctx context.Context, sizes []int) (_ []series, err erro
 			contender{name: fmt.Sprint(plainMap, " ", n), workers: 1, run: gets(ctx, func(_ context.Context, key string) (int64, error) { return plain[key].ID, nil }, all, order)},
 			contender{name: fmt.Sprint(rivals.Tiercache, " ", n), workers: 1, strays: o.notMemory, run: gets(ctx, hit, all, order)})
 	}
-	joint, err := b.measure(ctx, series{By: "cpu"}, contenders)
+	joint, err := b.measure(ctx, series{By: "cpu", brief: true}, contenders)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +173,7 @@ func (b *bench) moreCallers(ctx context.Context) (all []series, err error) {
 		for _, o := range caches {
 			contenders = append(contenders, contender{name: o.Name, workers: n, strays: o.notMemory, run: gets(ctx, o.hit(), o.keys, order)})
 		}
-		s, err := b.measure(ctx, series{Name: callersSeries(n), Floor: rivals.RistrettoTTL, By: "wall"}, contenders)
+		s, err := b.measure(ctx, series{Name: callersSeries(n), Floor: rivals.RistrettoTTL, By: "wall", brief: true}, contenders)
 		if err != nil {
 			return nil, err
 		}

@@ -13,7 +13,7 @@ import (
 
 // rounds says in how many the contenders were measured, and for how long in each.
 func (f file) rounds() string {
-	return fmt.Sprintf("%d rounds of %v, of lone callers and of hits in memory %d of %v", f.Rounds, f.Window, f.Rounds*briefRounds, f.Window/briefRounds)
+	return fmt.Sprintf("%d rounds of %v, of lone callers and of single hits in memory %d of %v", f.Rounds, f.Window, f.Rounds*briefRounds, f.Window/briefRounds)
 }
 
 func (f file) head(w io.Writer) {

@@ -62,7 +62,7 @@ func TestTheHashesOfTheDeadAreKeysLikeOthers(t *testing.T) {
 		assert.Nil(t, c.Get(hash, ""))
 		require.True(t, c.Set(&Item[int]{Hash: hash, Key: "k"}))
 	}
-	for _, hash := range []uint64{0, 1} { // the dead stand in the slots of 256 and 257 too
+	for _, hash := range []uint64{0, 1} { // the dead stand in the slots of the other two, too
 		require.True(t, c.Delete(hash, "k"))
 		assert.Nil(t, c.Get(hash, ""))
 		assert.Nil(t, c.Get(hash, "k"))

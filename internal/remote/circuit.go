@@ -76,7 +76,7 @@ func (c *circuit) answered() {
 // at once. It tells whether it has opened by this one.
 func (c *circuit) failed(err error, atOnce bool) bool {
 	if c.log.Enabled(context.Background(), slog.LevelDebug) { // no text is made for nobody
-		c.log.Debug("tiercache: Redis did not answer", "addr", c.addr, "error", shown(err))
+		c.log.Debug("tiercache: Redis has failed once", "addr", c.addr, "error", shown(err))
 	}
 	if c.fails.Add(1) < failLimit && !atOnce {
 		return false

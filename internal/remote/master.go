@@ -225,15 +225,13 @@ func (m *master) watch(ctx context.Context, lost func()) {
 			m.cfg.Restored()
 		}
 		probing := m.circuit.is(open)
-		sent := clock.Now()
-		ask := func(ctx context.Context, l *life) error { return l.question(ctx, sent) }
-		err := m.try(ctx, m.budget.write, 0, ask)
+		sent, err := m.ask(ctx)
 		if errors.Is(err, errOvertaken) {
-			// It has answered, and is another one than before. To wait for the next probe
-			// would add a pause to each outage that is a restart:
+			// Another one has answered than before, to this probe or to who else has met it.
+			// To wait for the next probe would add a pause to each outage that is a restart:
 			//
 			//	server: restarts | probe: another one | a pause | probe: answered | hold-off
-			err = m.try(ctx, m.budget.write, 0, ask)
+			sent, err = m.ask(ctx)
 		}
 		if err == nil {
 			m.ping.Store(clock.Now() - sent)
@@ -254,6 +252,13 @@ func (m *master) watch(ctx context.Context, lost func()) {
 			timer.Reset(min(m.cfg.Bound/4, time.Second))
 		}
 	}
+}
+
+// ask asks the present life who it is.
+func (m *master) ask(ctx context.Context) (sent int64, err error) {
+	sent = clock.Now()
+	err = m.try(ctx, m.budget.write, 0, func(ctx context.Context, l *life) error { return l.question(ctx, sent) })
+	return sent, err
 }
 
 // owns tells whether the master is asked about key, as far as is known.

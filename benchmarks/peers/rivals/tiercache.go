@@ -38,8 +38,8 @@ func openTiercacheByValue(env Env) (*Cache, error) {
 	return ofTiers(env, false, load, func(p Profile) int64 { return p.ID })
 }
 
-// troubles says why answers came from elsewhere: a round trip without an answer, and what
-// the library warns of.
+// troubles says why answers came from elsewhere: each failure of Redis, and what the
+// library warns of.
 type troubles struct{ slog.Handler }
 
 func (troubles) Enabled(_ context.Context, l slog.Level) bool {
