@@ -6,9 +6,9 @@ import (
 )
 
 const (
-	readStripes = 64 // power of two; two goroutines that share one take half as long again for a hit
-	recentReads = 64 // of a stripe that the policy may yet learn of; power of two
-	tellAfter   = 64 // reads of a stripe that are worth telling; power of two
+	readStripes = 32  // power of two; two goroutines that share one take half as long again for a hit
+	recentReads = 256 // of a stripe that the policy may yet learn of; power of two, and far more than tellAfter
+	tellAfter   = 64  // reads of a stripe that are worth telling; power of two
 )
 
 // Reads counts the hits of somebody, and remembers which the last of them were, for
@@ -63,7 +63,7 @@ func (r *Reads) Count() (n int64) {
 // seldom meet. A random number costs more, and every line would be everywhere.
 func stripeHere() uint32 {
 	var here byte
-	return uint32(uintptr(unsafe.Pointer(&here))>>11) * 0x9E3779B1 >> 26 % readStripes
+	return uint32(uintptr(unsafe.Pointer(&here))>>11) * 0x9E3779B1 >> 27 % readStripes
 }
 
 // collectLocked is what was read since the last time. A hit may be counted and not

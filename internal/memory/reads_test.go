@@ -108,6 +108,21 @@ func TestAChangeDuringABatchIsToldInTheNext(t *testing.T) {
 	}, 10e9, 1e6)
 }
 
+// A bulk of hits is noted on one stack, faster than anybody is told.
+func TestABurstOfReadsIsToldWhole(t *testing.T) {
+	t.Parallel()
+	c := open(t, 1<<20)
+	c.settling.Lock() // nobody tells meanwhile
+	defer c.settling.Unlock()
+	r := &Reads{due: func() {}}
+	c.reads = []*Reads{r}
+	const burst = 200
+	for i := range uint64(burst) {
+		r.Note(i)
+	}
+	assert.Len(t, c.collectLocked(), burst)
+}
+
 func TestManyReadsWakeTheOneWhoTells(t *testing.T) {
 	t.Parallel()
 	c, p := openTold(t)
