@@ -225,13 +225,13 @@ func (m *master) watch(ctx context.Context, lost func()) {
 			m.cfg.Restored()
 		}
 		probing := m.circuit.is(open)
-		sent, err := m.ask(ctx)
+		sent, err := m.question(ctx)
 		if errors.Is(err, errOvertaken) {
 			// Another one has answered than before, to this probe or to who else has met it.
 			// To wait for the next probe would add a pause to each outage that is a restart:
 			//
 			//	server: restarts | probe: another one | a pause | probe: answered | hold-off
-			sent, err = m.ask(ctx)
+			sent, err = m.question(ctx)
 		}
 		if err == nil {
 			m.ping.Store(clock.Now() - sent)
@@ -254,8 +254,8 @@ func (m *master) watch(ctx context.Context, lost func()) {
 	}
 }
 
-// ask asks the present life who it is.
-func (m *master) ask(ctx context.Context) (sent int64, err error) {
+// question asks the present life who it is.
+func (m *master) question(ctx context.Context) (sent int64, err error) {
 	sent = clock.Now()
 	err = m.try(ctx, m.budget.write, 0, func(ctx context.Context, l *life) error { return l.question(ctx, sent) })
 	return sent, err
