@@ -237,7 +237,12 @@ func (e *Engine) sight(g *tag) sight {
 }
 
 // learn makes a generation of a record, nil if the record does not count. It is
-// the tag's if nothing can have changed the record since the sight.
+// the tag's if nothing can have changed the record since the sight, which an earlier
+// epoch's does not know:
+//
+//	A: sight, reads | the epoch ends | B: sight, reads, learns, stores | A: learns
+//
+// In the place of B's it would void all that was stored under that.
 func (e *Engine) learn(s sight, rec remote.Record) *gen {
 	if !e.counts(rec) {
 		return nil
@@ -246,7 +251,9 @@ func (e *Engine) learn(s sight, rec remote.Record) *gen {
 	t := s.of
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l := t.last; l != nil && l.nonce == g.nonce && l.ear == g.ear && l.epoch == g.epoch {
+	if l := t.last; l != nil && l.ear == g.ear && l.epoch > g.epoch {
+		return g
+	} else if l != nil && l.nonce == g.nonce && l.ear == g.ear && l.epoch == g.epoch {
 		g = l
 	}
 	g.rest.Store(&rest{rec.Clock, rec.Until})
