@@ -155,6 +155,7 @@ func (l *Listener) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-time.After(wait/2 + rand.N(wait/2+1)): // a fleet does not knock in step
+		case <-l.soon:
 		}
 	}
 }
@@ -309,8 +310,9 @@ func (s *session) pong(sent int64) error {
 	return nil
 }
 
-// Hurry makes the next heartbeat come now: after a loss that the connection survived,
-// or when the server is in use again, so that memory serves as soon as it may.
+// Hurry makes the next heartbeat, or the next attempt to connect, come now: after a
+// loss that the connection survived, when the server answers again, and when it is in
+// use, so that memory serves as soon as it may.
 func (l *Listener) Hurry() {
 	select {
 	case l.soon <- struct{}{}:

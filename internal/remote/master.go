@@ -240,6 +240,7 @@ func (m *master) watch(ctx context.Context, lost func()) {
 		case probing && err == nil:
 			since = clock.Now()
 			m.circuit.replay()
+			m.ear.Load().Hurry() // to be heard again by the time it is in use
 			m.cfg.Restored()
 			timer.Reset(0)
 		case probing:
