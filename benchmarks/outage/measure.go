@@ -16,6 +16,8 @@ import (
 
 const (
 	windows     = 5
+	hotWindows  = 21 // of a hotShare of the time each: a ratio of two of them is as good as their number
+	hotShare    = 4
 	before      = 100 * time.Millisecond // of calls, when the fault begins
 	warmTime    = 200 * time.Millisecond
 	giveUp      = 30 * time.Second // waiting for Redis to be used again
@@ -85,6 +87,7 @@ func (b *bench) measure(ctx context.Context, f fault, open func(addr string) (co
 		if f.unsteady || m.mixHot.per(50) > float64(tooShort) {
 			batch = 1
 		}
+		hot, cold := series{hotWindows, b.window / hotShare, batch}, series{windows, b.window, 1}
 		if c.name == oursName {
 			floor, err := memoryOnly()
 			if err != nil {
@@ -92,11 +95,11 @@ func (b *bench) measure(ctx context.Context, f fault, open func(addr string) (co
 			}
 			defer func() { _ = floor.close() }()
 			b.warm(t, floor)
-			m.hot, m.hotFloors = b.beside(batch, b.hotCalls(c.get), b.hotCalls(floor.get))
-			m.cold, m.coldFloors = b.beside(1, b.coldCalls(c.get), b.coldCalls(bare))
+			m.hot, m.hotFloors = hot.beside(b.hotCalls(c.get), b.hotCalls(floor.get))
+			m.cold, m.coldFloors = cold.beside(b.coldCalls(c.get), b.coldCalls(bare))
 		} else {
-			m.hot = b.alone(batch, b.hotCalls(c.get))
-			m.cold = b.alone(1, b.coldCalls(c.get))
+			m.hot = hot.alone(b.hotCalls(c.get))
+			m.cold = cold.alone(b.coldCalls(c.get))
 		}
 		r.end()
 		b.recover(t, &m, c, direct)
@@ -168,22 +171,29 @@ func (b *bench) mix(m *measured, c contender, r rig, begun bool, settle time.Dur
 	time.Sleep(settle)
 }
 
+// series is how many windows of calls, how long each, and how many calls are timed as one.
+type series struct {
+	windows int
+	window  time.Duration
+	batch   int
+}
+
 // beside measures windows of calls and of their floor in turn.
-func (b *bench) beside(batch int, calls, floor func(caller, n int) error) (of, ofFloor []*window) {
-	for range windows {
-		ofFloor = append(ofFloor, drive(b.window, batch, floor))
-		of = append(of, drive(b.window, batch, calls))
+func (s series) beside(calls, floor func(caller, n int) error) (of, ofFloor []*window) {
+	for range s.windows {
+		ofFloor = append(ofFloor, drive(s.window, s.batch, floor))
+		of = append(of, drive(s.window, s.batch, calls))
 	}
 	return of, ofFloor
 }
 
 // alone stops after a window that took twice its time: its calls are so slow that
 // the next would tell the same.
-func (b *bench) alone(batch int, calls func(caller, n int) error) (of []*window) {
-	for range windows {
-		w := drive(b.window, batch, calls)
+func (s series) alone(calls func(caller, n int) error) (of []*window) {
+	for range s.windows {
+		w := drive(s.window, s.batch, calls)
 		of = append(of, w)
-		if w.took > 2*b.window {
+		if w.took > 2*s.window {
 			break
 		}
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 func (f file) head(w io.Writer) {
-	fmt.Fprintf(w, "%d callers on %d cores, a loader of %v, medians of up to %d windows of %v\n", callers, f.Cores, loadTime, windows, f.Window)
+	fmt.Fprintf(w, "%d callers on %d cores, a loader of %v, medians of up to %d windows of %v, hot keys %d of %v\n",
+		callers, f.Cores, loadTime, windows, f.Window, hotWindows, f.Window/hotShare)
 	for _, name := range slices.Sorted(maps.Keys(f.Versions)) {
 		fmt.Fprintf(w, "%s %s\n", name, f.Versions[name])
 	}
