@@ -169,7 +169,11 @@ func (c *Cache[M]) change(hash uint64, it *Item[M], how Leaving, wanted func(*It
 		s.pending = append(s.pending, hash)
 	}
 	s.mu.Unlock()
-	if tells {
+	switch {
+	case !tells:
+	case c.all.bytes.Load() > c.maxBytes+c.maxBytes/mostOver: // mostPending large ones may come to anything
+		c.settleAll()
+	default:
 		c.due()
 	}
 	return true

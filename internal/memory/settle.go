@@ -11,6 +11,11 @@ const (
 	// much room, and a batch stays under the 32,768 entries of ristretto's buffer:
 	// past that it drops a Set, or silently the cost of an update.
 	mostPending = 16
+
+	// mostOver is the part of the budget by which items may go over it before the
+	// policy is told. Whoever stores the one too many does that, so that for each
+	// caller no more than one comes on top.
+	mostOver = 8
 )
 
 // due has the policy told before long.
