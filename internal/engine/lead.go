@@ -285,7 +285,6 @@ func (c *Cache) weigh(out *outcome, reply remote.Reply, o *opened, tags []*tag, 
 		}
 	}
 	is, v := out, usable
-	out.fallback, out.outlived = nil, nil // of an earlier look
 	fresh := o.fresh()
 	if fresh <= 0 {
 		is, out.why = &outcome{v: out.v, readAt: out.readAt, stale: true}, expired

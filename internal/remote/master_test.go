@@ -155,3 +155,20 @@ func TestTheClockIsTheServers(t *testing.T) {
 	require.NoError(t, err)
 	assert.InDelta(t, -15*time.Minute, time.Until(r.Now("k")), float64(time.Minute))
 }
+
+// a round trip is under way | another life | it fails: that says nothing of the server now
+func TestWhatFailsInALifeThatIsOverIsNoNewsOfTheNext(t *testing.T) {
+	t.Parallel()
+	r := openTo(t, bare(t, redistest.Start(t).Addr()))
+	m := r.routes.only
+	over := m.life.Load()
+	m.renew()
+	for range 2 * failLimit {
+		over.failed(errGone)
+	}
+	assert.Zero(t, m.circuit.opens.Load())
+	soon(t, "that of the present life is", func() bool {
+		m.life.Load().failed(errGone)
+		return m.circuit.opens.Load() > 0
+	})
+}
