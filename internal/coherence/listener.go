@@ -90,7 +90,7 @@ type Listener struct {
 	mode    atomic.Int32
 	stop    context.CancelFunc
 	done    chan struct{}
-	soon    chan struct{} // asks for the next heartbeat at once
+	soon    chan struct{} // asks for the next heartbeat, or attempt to connect, at once
 
 	since atomic.Int64
 	best  Mode // the last mode but Connecting; of run alone

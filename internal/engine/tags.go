@@ -248,15 +248,19 @@ func (e *Engine) learn(s sight, rec remote.Record) *gen {
 		return nil
 	}
 	g := &gen{of: s.of, nonce: rec.Nonce, ear: s.ear, epoch: s.epoch}
+	g.rest.Store(&rest{rec.Clock, rec.Until})
 	t := s.of
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l := t.last; l != nil && l.ear == g.ear && l.epoch > g.epoch {
-		return g
-	} else if l != nil && l.nonce == g.nonce && l.ear == g.ear && l.epoch == g.epoch {
-		g = l
+	if l := t.last; l != nil && l.ear == g.ear {
+		if l.epoch > g.epoch {
+			return g
+		}
+		if l.nonce == g.nonce && l.epoch == g.epoch {
+			l.rest.Store(g.rest.Load())
+			g = l
+		}
 	}
-	g.rest.Store(&rest{rec.Clock, rec.Until})
 	if (t.moved == s.moved || ablate.Out(ablate.TagMoved)) && !t.gone {
 		t.current.Store(g)
 	}

@@ -18,7 +18,8 @@ func TestARecordThatWasReadInAnEarlierEpochTakesNoNewersPlace(t *testing.T) {
 	e, _ := memoryOnly(t)
 	of := e.tags.of(userTag("red"))
 	ear, elsewhere := new(coherence.Hearing), new(coherence.Hearing)
-	record := remote.Record{Tag: remote.Tag{Nonce: envelope.NewToken()}}
+	born := remote.Tick{N: 7}
+	record := remote.Record{Tag: remote.Tag{Nonce: envelope.NewToken(), Clock: born}}
 	before := sight{of: of, ear: ear, epoch: 1}
 	after := sight{of: of, ear: ear, epoch: 2}
 
@@ -26,6 +27,7 @@ func TestARecordThatWasReadInAnEarlierEpochTakesNoNewersPlace(t *testing.T) {
 	require.Same(t, b, of.current.Load())
 	a := e.learn(before, record)
 	assert.EqualValues(t, 1, a.epoch, "A has what it read")
+	assert.Equal(t, born, a.rest.Load().birth)
 	assert.Same(t, b, of.current.Load())
 	assert.Same(t, b, e.learn(after, record), "and a third is told the same")
 

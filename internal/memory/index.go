@@ -171,7 +171,7 @@ func (c *Cache[M]) change(hash uint64, it *Item[M], how Leaving, wanted func(*It
 	s.mu.Unlock()
 	switch {
 	case !tells:
-	case c.all.bytes.Load() > c.maxBytes+c.maxBytes/mostOver: // mostPending large ones may come to anything
+	case it != nil && c.all.bytes.Load()-c.maxBytes > c.maxBytes/mostOver: // mostPending large ones may come to anything
 		c.settleAll()
 	default:
 		c.due()
