@@ -2,6 +2,7 @@ package tiercache
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tiercache/tiercache/internal/engine"
 	"github.com/tiercache/tiercache/internal/errs"
@@ -49,7 +50,7 @@ func (c *Cache[T]) GetOrLoadMany(ctx context.Context, keys []string, load func(c
 
 func (c *Cache[T]) untypedMany(load func(context.Context, []string) (map[string]T, error)) engine.ManyLoader {
 	return func(ctx context.Context, keys []string) (map[string]any, error) {
-		values, err := load(ctx, keys)
+		values, err := load(ctx, slices.Clone(keys)) // which are his
 		if values == nil {
 			return nil, err
 		}

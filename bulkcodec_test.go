@@ -1,6 +1,7 @@
 package tiercache_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -67,4 +68,35 @@ func TestValuesOfManyKeysThatTheCodecCannotTakeAreLoadedAndTheOthersAreNot(t *te
 	assert.Len(t, got, len(keys))
 	assert.Equal(t, "new", got["k07"])
 	assert.Equal(t, values["k08"], got["k08"])
+}
+
+// shortens returns something else than dst and what it has appended to it.
+type shortens struct{ to func(dst, src []byte) []byte }
+
+func (s shortens) Compress(dst, src []byte) []byte { return s.to(dst, src) }
+func (shortens) Decompress(dst, src []byte, _ int) ([]byte, error) {
+	return append(dst, src...), nil
+}
+
+func TestACompressorThatDoesNotAppendIsAnErrorAndNothingIsStored(t *testing.T) {
+	t.Parallel()
+	for name, to := range map[string]func(dst, src []byte) []byte{
+		"nothing":         func(_, _ []byte) []byte { return nil },
+		"its own bytes":   func(_, src []byte) []byte { return bytes.Clone(src) },
+		"less than dst":   func(dst, _ []byte) []byte { return dst[:1] },
+		"another's front": func(dst, _ []byte) []byte { dst[0] = 'x'; return append(dst, 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onEveryRedis(t, func(t *testing.T, addr string) {
+				cache := newCache(t, open(t, patient(client(t, addr))), tiercache.Options[string]{Compressor: shortens{to}, CompressAbove: 1})
+				long := strings.Repeat("long ", 100)
+				require.ErrorContains(t, cache.Set(bg, "k", long), "Compressor.Compress")
+				got, err := cache.GetOrLoad(bg, "k", value(long))
+				require.NoError(t, err)
+				require.Equal(t, long, got)
+				require.Zero(t, client(t, addr).Exists(bg, "t:k").Val())
+			})
+		})
+	}
 }

@@ -2,7 +2,10 @@ package tiercache_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -197,4 +200,64 @@ func TestWhoseContextHasEndedGetsItsErrorForEachKeyThatWasNotRead(t *testing.T) 
 	var failed tiercache.KeyErrors
 	require.ErrorAs(t, err, &failed)
 	assert.Equal(t, tiercache.KeyErrors{"k0": context.Canceled, "k1": context.Canceled}, failed)
+}
+
+func TestALoaderOfManyMayChangeTheKeysThatItIsGiven(t *testing.T) {
+	t.Parallel()
+	cache := newCache(t, open(t, tiercache.Config{}), tiercache.Options[int]{})
+	got, err := cache.GetOrLoadMany(bg, manyKeys(0, 3), func(_ context.Context, keys []string) (map[string]int, error) {
+		values := make(map[string]int)
+		for i, key := range keys {
+			keys[i] = strings.TrimPrefix(key, "k") // ids, in place
+			values[key] = 7
+		}
+		return values, nil
+	})
+	require.NoError(t, err)
+	assert.Equal(t, map[string]int{"k0": 7, "k1": 7, "k2": 7}, got)
+}
+
+// k0: not found, and of k1 nothing is said
+func TestThatOneKeyDoesNotExistSaysNothingOfAKeyThatFailed(t *testing.T) {
+	t.Parallel()
+	cache := newCache(t, open(t, tiercache.Config{}), tiercache.Options[int]{NotFound: func(err error) bool { return errors.Is(err, io.EOF) }})
+	for _, absent := range []error{tiercache.ErrNotFound, io.EOF} {
+		_, err := cache.GetOrLoadMany(bg, []string{"k0", "k1"}, func(context.Context, []string) (map[string]int, error) {
+			return nil, tiercache.KeyErrors{"k0": absent}
+		})
+		failed, some := errors.AsType[tiercache.KeyErrors](err)
+		require.True(t, some)
+		assert.Len(t, failed, 1)
+		assert.Error(t, failed["k1"])
+	}
+	v, err := cache.GetOrLoad(bg, "k1", value(1))
+	require.NoError(t, err, "nor is it kept that it does not")
+	assert.Equal(t, 1, v)
+}
+
+type leaving struct{ asItIs }
+
+func (leaving) Append(dst []byte, v string) ([]byte, error) {
+	if v == "exit" {
+		runtime.Goexit()
+	}
+	return append(dst, v...), nil
+}
+
+func TestAGoexitWhileManyAreSetIsTheErrorOfItsKey(t *testing.T) {
+	t.Parallel()
+	onEveryTier(t, func(t *testing.T, config func() tiercache.Config) {
+		tiers := open(t, config())
+		hear(t, tiers)
+		cache := newCache(t, tiers, tiercache.Options[string]{Codec: leaving{}})
+		err := cache.SetMany(bg, map[string]string{"a": "exit", "b": "exit", "c": "exit", "d": "new"})
+		failed, some := errors.AsType[tiercache.KeyErrors](err)
+		require.True(t, some)
+		require.Len(t, failed, 3)
+		assert.ErrorIs(t, failed["a"], tiercache.ErrGoexit)
+		v, ok, err := cache.Get(bg, "d")
+		require.NoError(t, err)
+		assert.True(t, ok)
+		assert.Equal(t, "new", v)
+	})
 }

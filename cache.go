@@ -182,7 +182,7 @@ func callOf(opts []CallOption) (call engine.Call) {
 		call.Also = append(call.Also, o.also...)
 		call.Tags = append(call.Tags, o.tags...)
 		if o.ttl > 0 {
-			call.TTL = o.ttl
+			call.TTL = min(o.ttl, engine.Forever)
 		}
 		call.Fresh = call.Fresh || o.fresh
 	}

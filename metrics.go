@@ -144,9 +144,9 @@ func (t *Tiers) Stats() Stats {
 	s := Stats{At: time.Now(), Mode: h.Mode, Queued: h.Queued, Masters: h.Masters}
 	s.Span = s.At.Sub(t.opened)
 	var total engine.Counts
-	for _, c := range t.eng.Caches() {
-		n := c.Counts()
-		s.Caches = append(s.Caches, cacheStats(c.Name(), n))
+	caches := t.eng.Caches()
+	for i, n := range t.eng.Counts(caches) {
+		s.Caches = append(s.Caches, cacheStats(caches[i].Name(), n))
 		total.Merge(&n)
 	}
 	s.Total = cacheStats("", total)

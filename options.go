@@ -8,11 +8,13 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/tiercache/tiercache/internal/engine"
 )
 
 // Options of one Cache. Name and TTL are required. The zero value of every
 // other field is its default; a value that makes no sense is an error of New
-// that names the field.
+// that names the field. A duration of more than 50 years is for ever.
 type Options[T any] struct {
 	// Name tells the caches of one Tiers apart, in statistics, in Clear, and in
 	// every value in Redis. Required, unique in these Tiers. Services that share
@@ -167,6 +169,9 @@ func (o Options[T]) checked() (Options[T], error) {
 		o.Jitter = defaultJitter
 	}
 	o.Jitter = max(0, o.Jitter)
+	for _, d := range []*time.Duration{&o.TTL, &o.MemoryTTL, &o.NegativeTTL, &o.StaleFor, &o.SoftTimeout, &o.LoadTimeout} {
+		*d = min(*d, engine.Forever)
+	}
 	return o, nil
 }
 

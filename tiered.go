@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 	"github.com/tiercache/tiercache/internal/remote"
 )
 
-// Config of Tiers. The zero Config is memory only.
+// Config of Tiers. The zero Config is memory only. A duration of more than 50 years is
+// for ever.
 type Config struct {
 	// Redis is a *redis.Client (one server, or Sentinel) or a
 	// *redis.ClusterClient. Its options are copied: the library opens connections
@@ -169,6 +171,10 @@ func (c Config) checked() (Config, error) {
 	if c.OutageStaleness == 0 {
 		c.OutageStaleness = defaultOutageStaleness
 	}
+	for _, d := range []*time.Duration{&c.ReadTimeout, &c.WriteTimeout, &c.StalenessBound, &c.OutageStaleness} {
+		*d = min(*d, engine.Forever)
+	}
+	c.LargestValue = min(c.LargestValue, math.MaxInt/2) // and what is around it
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

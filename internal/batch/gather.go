@@ -29,7 +29,7 @@ func (g *Gatherer[V]) Load(ctx, base context.Context, key string) (V, error) {
 	g.mu.Lock()
 	r := g.open
 	if r == nil {
-		r = newRun[V](base, g.most)
+		r = newRun[V](base, 0)
 		g.open = r
 		g.timer = time.AfterFunc(g.window, func() { g.end(r) })
 	}

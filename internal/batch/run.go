@@ -35,8 +35,9 @@ type run[V any] struct {
 	err    error
 }
 
-func newRun[V any](base context.Context, most int) *run[V] {
-	return &run[V]{base: base, wait: make(map[string]int, most), done: make(chan struct{})}
+// newRun makes one for about so many keys.
+func newRun[V any](base context.Context, about int) *run[V] {
+	return &run[V]{base: base, wait: make(map[string]int, about), done: make(chan struct{})}
 }
 
 // add is one more who waits for key. It returns the number of keys.

@@ -6,8 +6,12 @@ import (
 	"github.com/tiercache/tiercache/internal/errs"
 )
 
-// isAbsent tells whether a loader's error says that there is no such thing.
+// isAbsent tells whether a loader's error says that there is no such thing. That of many
+// keys says so of none that it does not name.
 func (c *Cache) isAbsent(err error) bool {
+	if _, many := errors.AsType[errs.Keys](err); many {
+		return false
+	}
 	return errors.Is(err, errs.ErrNotFound) || c.spec.NotFound != nil && c.spec.NotFound(err)
 }
 

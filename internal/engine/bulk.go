@@ -251,13 +251,8 @@ func (c *Cache) SetMany(ctx context.Context, values map[string]any, call Call) e
 	if c.eng.remote == nil { // there is nothing to wait for, and neighbours in a shard would undo each other
 		most = 1
 	}
-	failures := make([]error, len(keys))
-	_ = inParallel(len(keys), most, func(i int) error {
-		failures[i] = c.Set(ctx, keys[i], values[keys[i]], call)
-		return nil
-	})
 	failed := make(errs.Keys)
-	for i, err := range failures {
+	for i, err := range inParallel(len(keys), most, func(i int) error { return c.Set(ctx, keys[i], values[keys[i]], call) }) {
 		if err != nil {
 			failed[keys[i]] = err
 		}

@@ -18,6 +18,10 @@ import (
 	"github.com/tiercache/tiercache/internal/memory"
 )
 
+// Forever is what whoever means a longer duration gives: the sum of two and of any
+// instant, of our clock or the wall's, does not overflow.
+const Forever = 50 * 365 * 24 * time.Hour
+
 // Spec is what one cache does differently from another. Functions may be called
 // from any goroutine; a panic in one is an error of the operation that met it.
 type Spec struct {
@@ -136,9 +140,18 @@ func (c *Cache) forgetFunc(match func(string) bool) {
 
 // Counts is what happened so far.
 func (c *Cache) Counts() Counts {
-	n := c.counts.snapshot()
-	n.Stored = c.eng.mem.Sums(c.counts.stored)
-	return n
+	c.eng.mem.Settle()
+	return c.counts.snapshot()
+}
+
+// Counts are those of each of caches.
+func (e *Engine) Counts(caches []*Cache) []Counts {
+	e.mem.Settle()
+	all := make([]Counts, len(caches))
+	for i, c := range caches {
+		all[i] = c.counts.snapshot()
+	}
+	return all
 }
 
 // Name is the name the cache was registered under.

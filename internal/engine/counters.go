@@ -78,6 +78,7 @@ func (c *counters) snapshot() Counts {
 	s.MemoryHits = c.hits.Count()
 	s.FromMemory, s.FromRedis = c.fromMemory.Counts(), c.fromRedis.Counts()
 	s.Waited, s.Loading = c.waited.Counts(), c.loading.Counts()
+	s.Stored = c.stored.Sums()
 	return s
 }
 

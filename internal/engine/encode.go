@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/tiercache/tiercache/internal/envelope"
@@ -24,9 +25,10 @@ const (
 )
 
 var (
-	errNotAppended = errors.New("tiercache: Codec.Append has not appended to dst, or has changed what was there")
-	errNoMark      = errors.New("engine: a payload without a mark")
-	errTooLong     = errors.New("engine: a payload that becomes too long")
+	errNotAppended   = errors.New("tiercache: Codec.Append has not appended to dst, or has changed what was there")
+	errNotCompressed = errors.New("tiercache: Compressor.Compress has not appended to dst, or has changed what was there")
+	errNoMark        = errors.New("engine: a payload without a mark")
+	errTooLong       = errors.New("engine: a payload that becomes too long")
 )
 
 // scratch has the buffers for what is needed during a call only. What goes to Redis
@@ -53,7 +55,7 @@ func (c *Cache) prepare(l *loaded, key string, call Call) (err error) {
 		ttl = call.TTL
 	}
 	if c.spec.TTLOf != nil {
-		ttl = c.spec.TTLOf(l.value)
+		ttl = min(c.spec.TTLOf(l.value), Forever)
 	}
 	if c.spec.Tags != nil {
 		l.names = c.spec.Tags(l.value)
@@ -120,7 +122,11 @@ func (c *Cache) encode(l *loaded, front int) error {
 	room := append(make([]byte, front, front+1+len(plain)), plainMark)
 	if l.encoded > c.spec.CompressAbove && l.encoded <= c.eng.largest {
 		room[front] = compressedMark
-		room = c.spec.Compressor.Compress(room, plain)
+		before := room
+		room = c.spec.Compressor.Compress(before, plain)
+		if len(room) < len(before) || room[front] != compressedMark || !isZero(room[:front]) {
+			return errNotCompressed
+		}
 	}
 	if short := len(room) - front - 1; short == 0 || short > l.encoded-l.encoded/10 {
 		room[front] = plainMark
@@ -130,6 +136,8 @@ func (c *Cache) encode(l *loaded, front int) error {
 	giveBack(b, len(plain))
 	return nil
 }
+
+func isZero(b []byte) bool { return !slices.ContainsFunc(b, func(x byte) bool { return x != 0 }) }
 
 // measure is encode for what memory alone keeps: only the length counts.
 func (c *Cache) measure(l *loaded) error {

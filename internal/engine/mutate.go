@@ -109,12 +109,12 @@ func (m *mutation) pass() {
 
 // each runs one of the two for every target.
 func (m *mutation) each(key func(string) error, tag func(string) error) error {
-	return inParallel(len(m.keys)+len(m.tags), mostTurns, func(i int) error {
+	return errors.Join(inParallel(len(m.keys)+len(m.tags), mostTurns, func(i int) error {
 		if i < len(m.keys) {
 			return key(m.keys[i])
 		}
 		return tag(m.tags[i-len(m.keys)])
-	})
+	})...)
 }
 
 // mark returns the time by which fn must have ended: before the first marker does.

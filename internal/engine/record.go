@@ -93,7 +93,7 @@ func (e *Engine) obtain(ctx context.Context, tags []*tag, ttl time.Duration, beg
 }
 
 func (g *gen) lasts(e *Engine, ttl time.Duration) bool {
-	return g.rest.Load().until.After(e.remote.Now(e.remote.TagKey(g.of.name)).Add(min(ttl, longestTag/2)))
+	return g.rest.Load().until.After(e.remote.Now(e.remote.TagKey(g.of.name)).Add(ttl))
 }
 
 // obtainOne gives an unborn record the clock that it reads after it saw the record:
@@ -105,7 +105,6 @@ func (e *Engine) obtainOne(ctx context.Context, t *tag, ttl time.Duration, began
 	if e.journal.CoversTag(t.name) {
 		return nil, errMarked
 	}
-	ttl = min(ttl, longestTag/2)
 	life := max(tagLife, 2*ttl)
 	records, err := e.remote.Tags(ctx, []string{s.key})
 	if err != nil {

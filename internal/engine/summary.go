@@ -20,8 +20,7 @@ func (s *summary) count(e *Engine) {
 
 func (e *Engine) logSummary() {
 	var t Counts
-	for _, c := range *e.caches.Load() {
-		s := c.Counts()
+	for _, s := range e.Counts(e.Caches()) {
 		t.MemoryHits += s.MemoryHits
 		t.RedisHits += s.RedisHits
 		t.Misses += s.Misses

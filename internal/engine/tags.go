@@ -21,11 +21,10 @@ import (
 // cache, "all"; the last two are scopes, of a tag for each group.
 
 const (
-	mostTags   = 1 << 16 // that a node knows at a time
-	tagLife    = 24 * time.Hour
-	longestTag = 100 * 365 * 24 * time.Hour // "for ever"
-	allTag     = "all"
-	clearTags  = 2 // the first of every value: of Clear
+	mostTags  = 1 << 16 // that a node knows at a time
+	tagLife   = 24 * time.Hour
+	allTag    = "all"
+	clearTags = 2 // the first of every value: of Clear
 )
 
 func userTag(name string) string  { return "t:" + name }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/tiercache/tiercache/internal/errs"
 	"github.com/tiercache/tiercache/internal/journal"
 	"github.com/tiercache/tiercache/internal/remote"
 )
@@ -46,7 +47,7 @@ func (e *Engine) turn(ctx context.Context, scope string, addMark, removeMark []b
 		return names
 	}
 	var mu sync.Mutex // guards failed
-	err = inParallel(len(names), mostTurns, func(i int) error {
+	err = errors.Join(inParallel(len(names), mostTurns, func(i int) error {
 		err := e.remote.TurnTag(ctx, e.remote.TagKey(names[i]), tagLife, addMark, removeMark, markLife)
 		if err != nil {
 			mu.Lock()
@@ -54,7 +55,7 @@ func (e *Engine) turn(ctx context.Context, scope string, addMark, removeMark []b
 			mu.Unlock()
 		}
 		return err
-	})
+	})...)
 	if err == nil {
 		if err = e.publish(ctx, newsTag, scope); err != nil {
 			failed = names
@@ -66,18 +67,20 @@ func (e *Engine) turn(ctx context.Context, scope string, addMark, removeMark []b
 
 const mostTurns = 16 // and marks, of one call at a time
 
-// inParallel runs op for 0 to n-1, at most so many at a time, and returns the errors.
-func inParallel(n, most int, op func(i int) error) error {
-	errs := make([]error, n)
+// inParallel runs op for 0 to n-1, at most so many at a time, and returns the errors:
+// errs.ErrGoexit of an op that does not return.
+func inParallel(n, most int, op func(i int) error) []error {
+	failures := make([]error, n)
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, most)
 	for i := range n {
 		slots <- struct{}{}
 		wg.Go(func() {
-			errs[i] = op(i)
-			<-slots
+			defer func() { <-slots }()
+			failures[i] = errs.ErrGoexit
+			failures[i] = op(i)
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return failures
 }

@@ -27,10 +27,15 @@ func (c *Cache[M]) NewAccount() *Account {
 // budget given to New but for items that the policy has not been told of. Deleted,
 // overwritten, refused and expired items are no evictions.
 func (c *Cache[M]) Sums(a *Account) Sums {
-	c.settleNow()
+	c.Settle()
 	if a == nil {
 		a = &c.all
 	}
+	return a.Sums()
+}
+
+// Sums are those of when the policy was told last, and of what came since.
+func (a *Account) Sums() Sums {
 	return Sums{Items: a.items.Load(), Bytes: a.bytes.Load(), Evictions: a.evictions.Load()}
 }
 

@@ -17,8 +17,8 @@ func (c *Cache[M]) cost(it *Item[M]) int64 {
 	return c.overhead + int64(len(it.Key)) + it.Size
 }
 
-// settleNow has the policy decide about all that is stored, if the cache is open.
-func (c *Cache[M]) settleNow() {
+// Settle has the policy decide about all that is stored, if the cache is open.
+func (c *Cache[M]) Settle() {
 	if at, open := c.gate.enter(0); open {
 		c.settleAll()
 		c.gate.leave(at)
