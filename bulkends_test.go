@@ -228,7 +228,10 @@ func TestThatOneKeyDoesNotExistSaysNothingOfAKeyThatFailed(t *testing.T) {
 		failed, some := errors.AsType[tiercache.KeyErrors](err)
 		require.True(t, some)
 		assert.Len(t, failed, 1)
-		assert.Error(t, failed["k1"])
+		require.Error(t, failed["k1"])
+		assert.NotErrorIs(t, failed["k1"], absent)
+		_, named := errors.AsType[tiercache.KeyErrors](failed["k1"])
+		assert.True(t, named, "it is still seen what the loader gave")
 	}
 	v, err := cache.GetOrLoad(bg, "k1", value(1))
 	require.NoError(t, err, "nor is it kept that it does not")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -96,11 +97,15 @@ func TestWithoutABoundMemoryServesInAnOutageForAsLongAsThatLasts(t *testing.T) {
 func TestABatchLoaderWithoutALimitTakesRoomForWhatComes(t *testing.T) {
 	loader, err := tiercache.NewBatchLoader(func(_ context.Context, keys []string) (map[string]int, error) {
 		return numbered(keys), nil
-	}, tiercache.BatchOptions{Limit: math.MaxInt})
+	}, tiercache.BatchOptions{Limit: 1 << 22})
 	require.NoError(t, err)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
 	v, err := loader.Load("k1")(bg)
+	runtime.ReadMemStats(&after)
 	require.NoError(t, err)
 	assert.Equal(t, 1, v)
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(16<<20))
 }
 
 // Each cache's part of the statistics needs to know what all have in memory
@@ -109,12 +114,15 @@ func TestStatisticsOfAThousandCachesAreThoseOfEach(t *testing.T) {
 	tiers := open(t, tiercache.Config{})
 	for i := range 1_000 {
 		cache := newCache(t, tiers, tiercache.Options[int]{Name: fmt.Sprint("c", i)})
-		require.NoError(t, cache.Set(bg, "k"+fmt.Sprint(i), i))
+		for n := range i % 4 {
+			require.NoError(t, cache.Set(bg, fmt.Sprint(i, ":", n), i))
+		}
 	}
 	s := tiers.Stats()
 	require.Len(t, s.Caches, 1_000)
-	for _, c := range s.Caches {
-		require.EqualValues(t, 1, c.Entries, c.Name)
+	for i, c := range s.Caches {
+		require.Equal(t, fmt.Sprint("c", i), c.Name)
+		require.EqualValues(t, i%4, c.Entries, c.Name)
 	}
-	assert.EqualValues(t, 1_000, s.Total.Entries)
+	assert.EqualValues(t, 1_500, s.Total.Entries)
 }

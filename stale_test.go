@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -265,4 +267,38 @@ func TestLookupTellsValueAgeStaleAndTier(t *testing.T) {
 		require.NoError(b, err)
 		assert.False(b, ok, "Get gives nothing that is past its TTL")
 	})
+}
+
+// value: past its TTL, stale | the record of one of its tags: expires | not believed
+func TestTheRecordsOfTagsOutlastWhatMayBeServedStale(t *testing.T) {
+	t.Parallel()
+	const most = 101 * time.Hour
+	for name, store := range map[string]func(*testing.T, *tiercache.Cache[int]){
+		"loaded": func(t *testing.T, c *tiercache.Cache[int]) {
+			_, err := c.GetOrLoad(bg, "k", value(1), tiercache.WithTags("blue"))
+			require.NoError(t, err)
+		},
+		"set": func(t *testing.T, c *tiercache.Cache[int]) {
+			require.NoError(t, c.Set(bg, "k", 1, tiercache.WithTags("blue")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := miniredis.RunT(t)
+			tiers := open(t, patient(client(t, m.Addr())))
+			hear(t, tiers)
+			store(t, newCache(t, tiers, tiercache.Options[int]{
+				TTL: time.Hour, StaleFor: most - time.Hour, Tags: func(int) []string { return []string{"red"} },
+			}))
+			require.NotZero(t, m.TTL("t:k"))
+			records := 0
+			for _, key := range m.Keys() {
+				if strings.HasPrefix(key, "t:~") && key != "t:~clock" && key != "t:~seq" {
+					records++
+					assert.GreaterOrEqual(t, m.TTL(key), most, key)
+				}
+			}
+			assert.Equal(t, 4, records, m.Keys())
+		})
+	}
 }

@@ -186,6 +186,8 @@ func TestWhoseErrorItIs(t *testing.T) {
 	t.Parallel()
 	keys := []string{"a", "b", "c"}
 	of := errs.Keys{"b": io.EOF}
+	others := unnamed{of, of.Error()}
+	assert.NotErrorIs(t, others, io.EOF, "it is not the reason of another key")
 	for name, c := range map[string]struct {
 		values map[string]int
 		err    error
@@ -195,7 +197,7 @@ func TestWhoseErrorItIs(t *testing.T) {
 		"nobody's":                       {map[string]int{"a": 1}, nil, []error{nil, errs.ErrNotFound, errs.ErrNotFound}},
 		"a nil map":                      {nil, nil, []error{errs.ErrNotFound, errs.ErrNotFound, errs.ErrNotFound}},
 		"of those that are named":        {map[string]int{"a": 1}, of, []error{nil, io.EOF, errs.ErrNotFound}},
-		"of those, and of all without a": {nil, of, []error{of, io.EOF, of}},
+		"of those, and of all without a": {nil, of, []error{others, io.EOF, others}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -93,13 +93,14 @@ func (r *run[V]) result(ctx context.Context, key string) (v V, err error) {
 		return v, ctx.Err()
 	}
 	if r.err != nil {
-		// Without a map it may be passed on from elsewhere, and name other keys than
-		// were asked for here: nothing says that those are absent.
 		failed, some := errors.AsType[errs.Keys](r.err)
-		if err := failed[key]; err != nil {
+		switch err := failed[key]; {
+		case err != nil:
 			return v, err
-		} else if !some || r.values == nil {
+		case !some:
 			return v, r.err
+		case r.values == nil:
+			return v, unnamed{failed, r.err.Error()}
 		}
 	}
 	v, ok := r.values[key]
@@ -107,6 +108,24 @@ func (r *run[V]) result(ctx context.Context, key string) (v V, err error) {
 		return v, errs.ErrNotFound
 	}
 	return v, nil
+}
+
+// unnamed is the error of a key that errs.Keys without a map do not name. They may be
+// passed on from elsewhere, and be about other keys than were asked for here: none of
+// their reasons is this key's, and nothing says that it is absent.
+type unnamed struct {
+	failed errs.Keys
+	text   string
+}
+
+func (u unnamed) Error() string { return u.text }
+
+func (u unnamed) As(target any) bool {
+	keys, is := target.(*errs.Keys)
+	if is {
+		*keys = u.failed
+	}
+	return is
 }
 
 func (r *run[V]) leave(key string) {

@@ -173,7 +173,7 @@ func (c *Cache) fill(ctx context.Context, h hold, l *loaded, gens []*gen) (bool,
 	}
 	life := l.ttl
 	if !l.absent {
-		life = time.Duration(later(int64(l.ttl), c.spec.StaleFor))
+		life = c.stands(l.ttl)
 	}
 	ctx = context.WithoutCancel(ctx)
 	if l.same && h.old != nil && !h.old.absent && bytes.Equal(h.old.payload, l.payload) {

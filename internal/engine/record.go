@@ -74,38 +74,38 @@ func (e *Engine) present(ctx context.Context, gens []*gen) ([]*gen, bool) {
 // errMarked: a Mutate of the tag is under way, so nothing is stored under it.
 var errMarked = errors.New("engine: the tag is marked")
 
-// obtain is resolve for a value that is to be stored for ttl: a tag without a
-// record gets one. With began, a reading of the clock, the generations have that of
+// obtain is resolve for a value that is to stand for so long: a tag without a record
+// gets one, and each record outlasts it. With began, a reading of the clock, the generations have that of
 // their birth.
-func (e *Engine) obtain(ctx context.Context, tags []*tag, ttl time.Duration, began *remote.Tick) ([]*gen, error) {
+func (e *Engine) obtain(ctx context.Context, tags []*tag, long time.Duration, began *remote.Tick) ([]*gen, error) {
 	gens := make([]*gen, len(tags))
 	errs := make([]error, len(tags))
 	var wg sync.WaitGroup
 	for i, t := range tags {
-		if g := e.knows(t); g != nil && (began == nil || g.rest.Load().birth.Life == began.Life) && g.lasts(e, ttl) {
+		if g := e.knows(t); g != nil && (began == nil || g.rest.Load().birth.Life == began.Life) && g.lasts(e, long) {
 			gens[i] = g
 			continue
 		}
-		wg.Go(func() { gens[i], errs[i] = e.obtainOne(ctx, t, ttl, began) })
+		wg.Go(func() { gens[i], errs[i] = e.obtainOne(ctx, t, long, began) })
 	}
 	wg.Wait()
 	return gens, errors.Join(errs...)
 }
 
-func (g *gen) lasts(e *Engine, ttl time.Duration) bool {
-	return g.rest.Load().until.After(e.remote.Now(e.remote.TagKey(g.of.name)).Add(ttl))
+func (g *gen) lasts(e *Engine, long time.Duration) bool {
+	return g.rest.Load().until.After(e.remote.Now(e.remote.TagKey(g.of.name)).Add(long))
 }
 
 // obtainOne gives an unborn record the clock that it reads after it saw the record:
 // whoever invalidates advances the clock first, so a load that began before has an
 // earlier reading than the record's birth (model tags, -DUNBORN; writing the clock
 // at once is unsound when two invalidations cross).
-func (e *Engine) obtainOne(ctx context.Context, t *tag, ttl time.Duration, began *remote.Tick) (*gen, error) {
+func (e *Engine) obtainOne(ctx context.Context, t *tag, long time.Duration, began *remote.Tick) (*gen, error) {
 	s := e.sight(t)
 	if e.journal.CoversTag(t.name) {
 		return nil, errMarked
 	}
-	life := max(tagLife, 2*ttl)
+	life := max(tagLife, 2*long)
 	records, err := e.remote.Tags(ctx, []string{s.key})
 	if err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func (e *Engine) obtainOne(ctx context.Context, t *tag, ttl time.Duration, began
 			} else if err == nil {
 				rec, err = e.remote.NewTag(ctx, s.key, rec.Raw, life)
 			}
-		case rec.Until.Before(e.remote.Now(s.key).Add(ttl)):
+		case rec.Until.Before(e.remote.Now(s.key).Add(long)):
 			rec, err = e.remote.BearTag(ctx, s.key, rec.Nonce, rec.Clock, life)
 		default:
 			return e.learn(s, rec), nil

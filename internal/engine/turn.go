@@ -46,16 +46,15 @@ func (e *Engine) turn(ctx context.Context, scope string, addMark, removeMark []b
 		e.failed(err)
 		return names
 	}
-	var mu sync.Mutex // guards failed
-	err = errors.Join(inParallel(len(names), mostTurns, func(i int) error {
-		err := e.remote.TurnTag(ctx, e.remote.TagKey(names[i]), tagLife, addMark, removeMark, markLife)
+	failures := inParallel(len(names), mostTurns, func(i int) error {
+		return e.remote.TurnTag(ctx, e.remote.TagKey(names[i]), tagLife, addMark, removeMark, markLife)
+	})
+	for i, err := range failures {
 		if err != nil {
-			mu.Lock()
 			failed = append(failed, names[i])
-			mu.Unlock()
 		}
-		return err
-	})...)
+	}
+	err = errors.Join(failures...)
 	if err == nil {
 		if err = e.publish(ctx, newsTag, scope); err != nil {
 			failed = names

@@ -208,7 +208,7 @@ func (j *Job) look(ctx context.Context, asked bool) (due time.Time, ran bool, er
 			_ = j.cfg.Turn.Keep(ctx)
 			shared = true
 		case rest > 0:
-			return earlier(now.Add(rest+spread/10+rand.N(spread)), j.next()), false, nil
+			return earlier(now.Add(rest).Add(spread/10+rand.N(spread)), j.next()), false, nil
 		default:
 			return now.Add(glance), false, nil
 		}
