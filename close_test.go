@@ -34,6 +34,7 @@ func TestAfterCloseEverythingIsErrClosed(t *testing.T) {
 			"Delete":            func() error { return cache.Delete(bg, "k") },
 			"Delete of nothing": func() error { return cache.Delete(bg) },
 			"InvalidatePattern": func() error { _, err := cache.InvalidatePattern(bg, "*"); return err },
+			"SetMany":           func() error { return cache.SetMany(bg, map[string]int{"k": 2}) },
 			"Clear":             func() error { return cache.Clear(bg) },
 			"Invalidate":        func() error { _, err := tiers.Invalidate(bg, tiercache.Key("k")); return err },
 			"New": func() error {

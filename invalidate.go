@@ -26,7 +26,8 @@ func Pattern(pattern string) Target {
 }
 
 // Progress calls f while the keys of a pattern are removed, each time with their
-// number so far; never at the same time, and not at all for a key or a tag.
+// number so far; never at the same time, and not at all for a key or a tag. Close waits
+// for the removal, and so for f: let it return, and not call Close.
 func (t Target) Progress(f func(removed int64)) Target {
 	t.t.Progress = f
 	return t
@@ -79,7 +80,7 @@ func (t *Tiers) Mutate(ctx context.Context, fn func(context.Context) error, targ
 
 // MutateAnyway is Mutate for a change that must not wait for Redis: if it cannot be
 // told before, fn is run all the same, and what it changes is invalidated, or
-// queued.
+// queued. If the Tiers are closed before that, the error wraps ErrClosed and says so.
 func (t *Tiers) MutateAnyway(ctx context.Context, fn func(context.Context) error, targets ...Target) (Report, error) {
 	r, err := t.eng.Mutate(ctx, fn, inner(targets), true)
 	return Report(r), err

@@ -101,7 +101,8 @@ type Options[T any] struct {
 	// is the error it is compared with. Optional.
 	NotFound func(error) bool
 
-	// Clone copies a value. With it every caller has his own, and may change it.
+	// Clone copies a value. With it every caller has his own, and may change it; only a
+	// loader gives away what it returns.
 	// Without it values are shared: callers must not mutate them, nor what they
 	// refer to.
 	Clone func(T) T

@@ -206,9 +206,12 @@ func (w *Warmer) Trigger(ctx context.Context, job string) error {
 		if j.Name() != job {
 			continue
 		}
-		answer := make(chan error, 1)
+		answer, closed := make(chan error, 1), make(chan struct{})
+		defer w.tiers.eng.AtClose(func() { close(closed) })()
 		select {
 		case j.Ask() <- answer:
+		case <-closed:
+			return ErrClosed
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-w.ended:

@@ -137,6 +137,9 @@ func parse(body []byte, into any) error {
 	if _, err := d.Token(); err != io.EOF {
 		return bad("the body goes on after its object")
 	}
+	if err := exact(body, into); err != nil {
+		return bad("the body: " + err.Error())
+	}
 	return nil
 }
 

@@ -40,9 +40,12 @@ func (e *Engine) Mutate(ctx context.Context, fn func(context.Context) error, tar
 	}
 	m := mutation{e: e, keys: unique(keys), tags: unique(tags), token: envelope.NewToken()}
 	before, until, err := m.mark(ctx)
+	marked := err == nil
 	switch {
 	case errors.Is(err, errs.ErrClosed), err != nil && ctx.Err() != nil:
 		return Report{}, err
+	case err != nil && e.closed.Load(): // that is why
+		return Report{}, errs.ErrClosed
 	case err != nil && !anyway:
 		return Report{}, fmt.Errorf("%w: %w", errs.ErrNotMarked, err)
 	}
@@ -64,8 +67,12 @@ func (e *Engine) Mutate(ctx context.Context, fn func(context.Context) error, tar
 	err = fn(fctx)
 	finish()
 	before.add(after)
-	if err == nil {
+	switch {
+	case err != nil || closed == nil:
+	case marked:
 		err = closed
+	default:
+		err = fmt.Errorf("%w: the change is made, and Redis was told of it neither before nor after", closed)
 	}
 	return before, err
 }

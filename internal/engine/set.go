@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/tiercache/tiercache/internal/errs"
 	"github.com/tiercache/tiercache/internal/flight"
 	"github.com/tiercache/tiercache/internal/journal"
 	"github.com/tiercache/tiercache/internal/memory"
@@ -17,18 +18,25 @@ import (
 // Set does not fail because Redis does, or because ctx ends: then it is an
 // invalidation in the journal, and memory has the value.
 func (c *Cache) Set(ctx context.Context, key string, value any, call Call) error {
+	switch {
+	case ctx == nil:
+		return errNilContext
+	case c.eng.closed.Load():
+		return errs.ErrClosed
+	}
+	if err := c.check(key, call); err != nil {
+		return err
+	}
+	l := loaded{value: value}
+	// The user's functions come first: Close waits for what is between begin and end.
+	if err := flight.Recovering(func() error { return c.prepare(&l, key, call) }); err != nil {
+		return err
+	}
 	ctx, end, err := c.eng.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer end()
-	if err := c.check(key, call); err != nil {
-		return err
-	}
-	l := loaded{value: value}
-	if err := flight.Recovering(func() error { return c.prepare(&l, key, call) }); err != nil {
-		return err
-	}
 	keys := append([]string{key}, others(key, call.Also)...)
 	if l.ttl <= 0 { // not to be stored, and what is there is old
 		c.eng.invalidateKeys(ctx, keys)

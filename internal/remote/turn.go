@@ -43,14 +43,23 @@ func (r *Remote) TakeTurn(ctx context.Context, key string, ttl time.Duration) (t
 		if ours, err := won.Result(); err != nil || ours {
 			return ours, err
 		}
-		turn = Taken
+		if is.Val() == turnTaken {
+			turn = Taken
+			return false, nil
+		}
 		if until, ok := strings.CutPrefix(is.Val(), turnResting); ok {
-			turn = Resting
 			if ms, err := strconv.ParseInt(until, 10, 64); err == nil {
 				rest = max(0, time.UnixMilli(ms).Sub(l.m.now()))
 			}
 		}
-		return false, nil
+		if rest > 0 {
+			turn = Resting
+			return false, nil
+		}
+		// It is over, or nobody's, and Redis does not end it: somebody has restored it, or
+		// made it persistent.
+		err = l.rdb.do(ctx, true, redis.NewStatusCmd(ctx, "set", key, turnTaken, "px", ttl.Milliseconds()))
+		return err == nil, err
 	})
 	return turn, rest, err
 }

@@ -29,6 +29,8 @@ const (
 	// spread keeps a fleet from asking for the next turn all at once, and late enough
 	// for the last rest to be over.
 	spread = 100 * time.Millisecond
+	// longestETA is shown of a run that takes longer: 292 years do not fit.
+	longestETA = float64(100 * 365 * 24 * time.Hour)
 	// soonest is how soon a Schedule may have the next run.
 	soonest = time.Second
 )
@@ -120,7 +122,8 @@ func (j *Job) Status() Status {
 	defer j.mu.Unlock()
 	s := j.is
 	if over := s.Done + s.Failed; s.Running && over > 0 {
-		s.ETA = time.Duration(float64(time.Since(s.Started)) / float64(over) * float64(s.Total-over))
+		left := float64(time.Since(s.Started)) / float64(over) * float64(s.Total-over)
+		s.ETA = time.Duration(min(left, longestETA))
 	}
 	return s
 }
@@ -136,7 +139,7 @@ func (j *Job) Run(ctx context.Context) {
 	j.seen, j.readAt = j.cfg.Reads(), time.Now()
 	due := time.Now()
 	if !j.cfg.AtStart {
-		due = j.next()
+		due = j.next(ctx)
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -183,7 +186,7 @@ func (j *Job) look(ctx context.Context, asked bool) (due time.Time, ran bool, er
 	idle := j.idle(now)
 	j.note(func(s *Status) { s.Idle = idle })
 	if idle && !asked {
-		return j.next(), false, nil
+		return j.next(ctx), false, nil
 	}
 	shared := false
 	if j.cfg.Turn != nil {
@@ -208,7 +211,7 @@ func (j *Job) look(ctx context.Context, asked bool) (due time.Time, ran bool, er
 			_ = j.cfg.Turn.Keep(ctx)
 			shared = true
 		case rest > 0:
-			return earlier(now.Add(rest).Add(spread/10+rand.N(spread)), j.next()), false, nil
+			return earlier(now.Add(rest).Add(spread/10+rand.N(spread)), j.next(ctx)), false, nil
 		default:
 			return now.Add(glance), false, nil
 		}
@@ -219,7 +222,7 @@ func (j *Job) look(ctx context.Context, asked bool) (due time.Time, ran bool, er
 	}
 	err = j.once(ctx)
 	stop() // and wait: a Keep after End would be a turn that nobody has
-	due = j.next()
+	due = j.next(ctx)
 	if shared {
 		rest := time.Until(due)
 		if ctx.Err() != nil || due.IsZero() {
@@ -263,15 +266,27 @@ func (j *Job) idle(now time.Time) bool {
 	return j.cfg.StopAfterIdle > 0 && now.Sub(j.readAt) >= j.cfg.StopAfterIdle
 }
 
-// next is when the job is due next, zero for never.
-func (j *Job) next() (due time.Time) {
+// next is when the job is due next, zero for never, or if ctx ends before that is said.
+func (j *Job) next(ctx context.Context) (due time.Time) {
 	now := time.Now()
-	err := flight.Recovering(func() error { due = j.cfg.Next(now); return nil })
-	switch {
-	case err != nil:
+	said, failed := make(chan time.Time, 1), make(chan error, 1)
+	flight.Go(func() (time.Time, error) { return j.cfg.Next(now), nil }, func(at time.Time, err error) {
+		if err != nil {
+			failed <- err
+		} else {
+			said <- at
+		}
+	})
+	select {
+	case due = <-said:
+	case err := <-failed:
 		j.cfg.Log.Error("tiercache: the Schedule of a job panicked, it is not run by itself any more", "job", j.cfg.Name, "error", err)
 		j.note(func(s *Status) { s.Err = err })
 		return time.Time{}
+	case <-ctx.Done():
+		return time.Time{}
+	}
+	switch {
 	case due.IsZero():
 		return due
 	case due.Sub(now) < soonest:

@@ -84,3 +84,10 @@ func TestAJobEndsWithinASecondThoughRedisDoesNotAnswer(t *testing.T) {
 		assert.Less(t, time.Since(began), time.Second)
 	})
 }
+
+func TestTheTimeThatIsLeftOfAVeryLongRunIsNotNegative(t *testing.T) {
+	t.Parallel()
+	j := New(Config{Name: "j"})
+	j.is = Status{Running: true, Started: time.Now().Add(-24 * time.Hour), Total: 1_000_000, Done: 1}
+	assert.Greater(t, j.Status().ETA, 50*365*24*time.Hour)
+}
