@@ -229,7 +229,7 @@ func TestThatOneKeyDoesNotExistSaysNothingOfAKeyThatFailed(t *testing.T) {
 		require.True(t, some)
 		assert.Len(t, failed, 1)
 		require.Error(t, failed["k1"])
-		assert.NotErrorIs(t, failed["k1"], absent)
+		assert.NotErrorIs(t, failed["k1"], tiercache.ErrNotFound)
 		_, named := errors.AsType[tiercache.KeyErrors](failed["k1"])
 		assert.True(t, named, "it is still seen what the loader gave")
 	}

@@ -100,7 +100,7 @@ func (r *run[V]) result(ctx context.Context, key string) (v V, err error) {
 		case !some:
 			return v, r.err
 		case r.values == nil:
-			return v, unnamed{failed, r.err.Error()}
+			return v, unnamed{r.err}
 		}
 	}
 	v, ok := r.values[key]
@@ -110,23 +110,18 @@ func (r *run[V]) result(ctx context.Context, key string) (v V, err error) {
 	return v, nil
 }
 
-// unnamed is the error of a key that errs.Keys without a map do not name. They may be
-// passed on from elsewhere, and be about other keys than were asked for here: none of
-// their reasons is this key's, and nothing says that it is absent.
-type unnamed struct {
-	failed errs.Keys
-	text   string
+// unnamed is the error of a key that errs.Keys without a map do not name: all of theirs,
+// but that one of their keys does not exist. They may be passed on from elsewhere, and be
+// about other keys than were asked for here.
+type unnamed struct{ err error }
+
+func (u unnamed) Error() string { return u.err.Error() }
+
+func (u unnamed) Is(target error) bool {
+	return target != errs.ErrNotFound && errors.Is(u.err, target)
 }
 
-func (u unnamed) Error() string { return u.text }
-
-func (u unnamed) As(target any) bool {
-	keys, is := target.(*errs.Keys)
-	if is {
-		*keys = u.failed
-	}
-	return is
-}
+func (u unnamed) As(target any) bool { return errors.As(u.err, target) }
 
 func (r *run[V]) leave(key string) {
 	r.mu.Lock()
