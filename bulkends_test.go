@@ -238,6 +238,22 @@ func TestThatOneKeyDoesNotExistSaysNothingOfAKeyThatFailed(t *testing.T) {
 	assert.Equal(t, 1, v)
 }
 
+// Expire | loader of many: another key has not changed | (unguarded) this one is fresh again
+func TestThatAnotherKeyHasNotChangedSaysNothingOfThisOne(t *testing.T) {
+	t.Parallel()
+	tiers := open(t, tiercache.Config{})
+	cache := newCache(t, tiers, tiercache.Options[int]{StaleFor: time.Hour, ServeStale: func(error) bool { return false }})
+	require.NoError(t, cache.Set(bg, "k", 1))
+	_, err := tiers.Expire(bg, tiercache.Key("k"))
+	require.NoError(t, err)
+	elsewhere := tiercache.KeyErrors{"other": tiercache.ErrNotModified}
+	_, err = cache.GetOrLoadMany(bg, []string{"k"}, func(context.Context, []string) (map[string]int, error) { return nil, elsewhere })
+	require.Error(t, err)
+	_, err = cache.GetOrLoad(bg, "k", func(context.Context) (int, error) { return 0, elsewhere })
+	require.Error(t, err)
+	assert.Zero(t, cache.Stats().Unmodified)
+}
+
 type leaving struct{ asItIs }
 
 func (leaving) Append(dst []byte, v string) ([]byte, error) {

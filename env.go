@@ -91,9 +91,12 @@ func urlOptions(raw string) (*redis.Options, error) {
 	if o.MinIdleConns > 0 {
 		return nil, errors.New("tiercache: REDIS_URL: min_idle_conns is not supported here, the client would open connections that nobody closes")
 	}
-	for name, n := range map[string]int{"pool_size": o.PoolSize, "min_idle_conns": o.MinIdleConns, "max_idle_conns": o.MaxIdleConns, "max_active_conns": o.MaxActiveConns} {
-		if n < 0 || n > math.MaxInt32 {
-			return nil, fmt.Errorf("tiercache: REDIS_URL: %s is no number of connections", name)
+	for _, conns := range []struct {
+		name string
+		n    int
+	}{{"pool_size", o.PoolSize}, {"min_idle_conns", o.MinIdleConns}, {"max_idle_conns", o.MaxIdleConns}, {"max_active_conns", o.MaxActiveConns}} {
+		if conns.n < 0 || conns.n > math.MaxInt32 {
+			return nil, fmt.Errorf("tiercache: REDIS_URL: %s is no number of connections", conns.name)
 		}
 	}
 	name, _, err := net.SplitHostPort(o.Addr)

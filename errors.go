@@ -27,7 +27,7 @@ var (
 	// before the change: the function was not run.
 	ErrNotMarked = errs.ErrNotMarked
 
-	// ErrGoexit is returned when a loader or codec ended its goroutine with
+	// ErrGoexit is returned when a loader, or another function of yours, ended its goroutine with
 	// runtime.Goexit, as t.FailNow does, instead of returning.
 	ErrGoexit = errs.ErrGoexit
 )

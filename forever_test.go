@@ -94,7 +94,7 @@ func TestWithoutABoundMemoryServesInAnOutageForAsLongAsThatLasts(t *testing.T) {
 	})
 }
 
-func TestABatchLoaderWithoutALimitTakesRoomForWhatComes(t *testing.T) {
+func TestABatchLoaderTakesRoomForWhatComesAndNotForItsLimit(t *testing.T) {
 	loader, err := tiercache.NewBatchLoader(func(_ context.Context, keys []string) (map[string]int, error) {
 		return numbered(keys), nil
 	}, tiercache.BatchOptions{Limit: 1 << 22})

@@ -80,7 +80,8 @@ func (t *Tiers) Mutate(ctx context.Context, fn func(context.Context) error, targ
 
 // MutateAnyway is Mutate for a change that must not wait for Redis: if it cannot be
 // told before, fn is run all the same, and what it changes is invalidated, or
-// queued. If the Tiers are closed before that, the error wraps ErrClosed and says so.
+// queued. If the Tiers are closed before that, the error is fn's own, or wraps ErrClosed
+// and says that Redis was not told.
 func (t *Tiers) MutateAnyway(ctx context.Context, fn func(context.Context) error, targets ...Target) (Report, error) {
 	r, err := t.eng.Mutate(ctx, fn, inner(targets), true)
 	return Report(r), err

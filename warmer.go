@@ -197,7 +197,7 @@ func (w *Warmer) Run(ctx context.Context) error {
 // Trigger has a job run now in this process, whatever its period, and waits for the
 // end of that run, whose error it returns. If the job runs, here or elsewhere, another
 // run follows. It waits for Run to start, too. The end of ctx ends the waiting and not
-// the run.
+// the run. Once the Tiers are closed it is ErrClosed.
 func (w *Warmer) Trigger(ctx context.Context, job string) error {
 	if ctx == nil {
 		return errors.New("tiercache: the context is nil")

@@ -186,9 +186,13 @@ func TestWhoseErrorItIs(t *testing.T) {
 	t.Parallel()
 	keys := []string{"a", "b", "c"}
 	of := errs.Keys{"b": io.EOF}
-	others := unnamed{of}
+	others := &unnamed{of}
 	assert.ErrorIs(t, others, io.EOF)
-	assert.NotErrorIs(t, unnamed{errs.Keys{"b": errs.ErrNotFound}}, errs.ErrNotFound, "that is b's alone")
+	assert.ErrorIs(t, others, others)
+	assert.NotErrorIs(t, others, &unnamed{of}, "a map cannot be compared")
+	for _, alone := range []error{errs.ErrNotFound, errs.ErrNotModified} {
+		assert.NotErrorIs(t, &unnamed{errs.Keys{"b": alone}}, alone, "that is b's")
+	}
 	for name, c := range map[string]struct {
 		values map[string]int
 		err    error

@@ -100,7 +100,7 @@ func (r *run[V]) result(ctx context.Context, key string) (v V, err error) {
 		case !some:
 			return v, r.err
 		case r.values == nil:
-			return v, unnamed{r.err}
+			return v, &unnamed{r.err}
 		}
 	}
 	v, ok := r.values[key]
@@ -111,17 +111,17 @@ func (r *run[V]) result(ctx context.Context, key string) (v V, err error) {
 }
 
 // unnamed is the error of a key that errs.Keys without a map do not name: all of theirs,
-// but that one of their keys does not exist. They may be passed on from elsewhere, and be
-// about other keys than were asked for here.
+// but that one of their keys does not exist, or has not changed. They may be passed on
+// from elsewhere, and be about other keys than were asked for here.
 type unnamed struct{ err error }
 
-func (u unnamed) Error() string { return u.err.Error() }
+func (u *unnamed) Error() string { return u.err.Error() }
 
-func (u unnamed) Is(target error) bool {
-	return target != errs.ErrNotFound && errors.Is(u.err, target)
+func (u *unnamed) Is(target error) bool {
+	return target != errs.ErrNotFound && target != errs.ErrNotModified && errors.Is(u.err, target)
 }
 
-func (u unnamed) As(target any) bool { return errors.As(u.err, target) }
+func (u *unnamed) As(target any) bool { return errors.As(u.err, target) }
 
 func (r *run[V]) leave(key string) {
 	r.mu.Lock()

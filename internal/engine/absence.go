@@ -6,10 +6,16 @@ import (
 	"github.com/tiercache/tiercache/internal/errs"
 )
 
-// isAbsent tells whether a loader's error says that there is no such thing. That of many
-// keys says so of none that it does not name.
+// ofMany tells whether a loader's error is about many keys. Then it does not say of the
+// one that was loaded that it does not exist, nor that it has not changed.
+func ofMany(err error) bool {
+	_, is := errors.AsType[errs.Keys](err)
+	return is
+}
+
+// isAbsent tells whether a loader's error says that there is no such thing.
 func (c *Cache) isAbsent(err error) bool {
-	if _, many := errors.AsType[errs.Keys](err); many {
+	if ofMany(err) {
 		return false
 	}
 	return errors.Is(err, errs.ErrNotFound) || c.spec.NotFound != nil && c.spec.NotFound(err)

@@ -270,7 +270,7 @@ func (c *Cache) run(ctx context.Context, out *outcome, key string, load Loader, 
 		var r result
 		r.value, r.err = load(lctx)
 		r.took = time.Duration(now() - began)
-		if old != nil && !old.absent && errors.Is(r.err, errs.ErrNotModified) {
+		if old != nil && !old.absent && errors.Is(r.err, errs.ErrNotModified) && !ofMany(r.err) {
 			c.counts.unmodified.Add(1)
 			r.value, r.err = old.value, nil
 			r.same, r.payload, r.encoded = true, old.payload, old.encoded

@@ -14,7 +14,7 @@ var (
 	ErrNotFound    = errors.New("tiercache: not found")
 	ErrNotModified = errors.New("tiercache: not modified")
 	ErrClosed      = errors.New("tiercache: closed")
-	ErrGoexit      = errors.New("tiercache: the loader or codec ended its goroutine (runtime.Goexit) instead of returning")
+	ErrGoexit      = errors.New("tiercache: a function of yours ended its goroutine (runtime.Goexit) instead of returning")
 )
 
 // Panic is a recovered panic of code that the user gave.

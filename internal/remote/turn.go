@@ -56,8 +56,8 @@ func (r *Remote) TakeTurn(ctx context.Context, key string, ttl time.Duration) (t
 			turn = Resting
 			return false, nil
 		}
-		// It is over, or nobody's, and Redis does not end it: somebody has restored it, or
-		// made it persistent.
+		// It is over, or nobody's, and Redis has not ended it: somebody has restored it, or
+		// made it persistent. Two who find it so at once both load, which a turn allows.
 		err = l.rdb.do(ctx, true, redis.NewStatusCmd(ctx, "set", key, turnTaken, "px", ttl.Milliseconds()))
 		return err == nil, err
 	})

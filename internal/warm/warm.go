@@ -280,7 +280,7 @@ func (j *Job) next(ctx context.Context) (due time.Time) {
 	select {
 	case due = <-said:
 	case err := <-failed:
-		j.cfg.Log.Error("tiercache: the Schedule of a job panicked, it is not run by itself any more", "job", j.cfg.Name, "error", err)
+		j.cfg.Log.Error("tiercache: the Schedule of a job has failed, it is not run by itself any more", "job", j.cfg.Name, "error", err)
 		j.note(func(s *Status) { s.Err = err })
 		return time.Time{}
 	case <-ctx.Done():
