@@ -46,7 +46,7 @@ e2e: ## the dashboard in a real browser, installed if it is not there; PICTURES=
 	command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
 	cd cachehttp/e2e && go vet ./... && TIERCACHE_REQUIRE_CHROMIUM=1 TIERCACHE_REQUIRE_REDIS=1 TIERCACHE_PICTURES=$(if $(PICTURES),$(abspath $(PICTURES))) go test -count=1 -timeout 8m ./...
 
-outage: redis-server ## calls while Redis is killed, frozen, cut off…, beside two rivals: about 25 minutes, OUTAGEFLAGS=-ours about 6
+outage: redis-server ## calls while Redis is killed, frozen, cut off…, beside two rivals: 12 to 25 minutes, OUTAGEFLAGS=-ours about 4
 	cd benchmarks && go run ./outage $(if $(JSON),-json $(abspath $(JSON))) $(OUTAGEFLAGS)
 
 soak: redis-server ## ten minutes at the highest rate, a fault every few seconds: nothing stale, nothing grows

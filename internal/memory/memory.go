@@ -12,7 +12,8 @@
 //   - after Delete returned no Get returns the item;
 //   - keys are compared, so two keys of one hash cannot be taken for each other:
 //     the later one has the place and the other is a miss;
-//   - costs are bytes, overhead included, and their sum stays within the budget;
+//   - costs are bytes, overhead included, and their sum stays within the budget, or with
+//     what the policy is yet to hear of an eighth above it, and an item for each caller;
 //   - Get takes no lock and writes nothing;
 //   - Close may come at any time, any number of times.
 //
