@@ -70,7 +70,6 @@ func TestWithoutAnyBoundALoadIsOneInTheFleetAndMemoryServes(t *testing.T) {
 		got, err := caches[1].GetMany(bg, []string{"x", "y"})
 		require.NoError(b, err)
 		assert.Equal(b, map[string]int{"x": 1, "y": 2}, got)
-		synctest.Wait()
 	})
 }
 

@@ -120,7 +120,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// parse reads one JSON object of fields that into has, and nothing else.
+// parse reads one JSON object of fields that into has, and nothing else: see exact.
 func parse(body []byte, into any) error {
 	bad := func(text string) error { return &problem{http.StatusBadRequest, text} }
 	if !utf8.Valid(body) { // or the decoder would put other characters in the place of some
@@ -130,7 +130,6 @@ func parse(body []byte, into any) error {
 		return bad("the body must be a JSON object")
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		return bad("the body: " + err.Error())
 	}

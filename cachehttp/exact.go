@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// exact refuses what encoding/json is lenient about: a field that is there twice, of
-// which the last counts; one that is not spelt like its tag; and half of a surrogate pair,
+// exact refuses what encoding/json is lenient about: a field that into does not have, or
+// that is not spelt like its tag; one that is there twice, of which the last counts; and half of a surrogate pair,
 // in whose place it puts another character. body is an object that it has read into into.
 func exact(body []byte, into any) error {
 	names := make(map[string]bool)

@@ -29,7 +29,7 @@ func (c *Cache) obtainBefore(ctx context.Context, holds []hold, call Call) (b be
 		all = append(all, c.clear(h.key)...)
 	}
 	b.tags = c.tagsOf(call.Tags)
-	gens, err := c.eng.obtain(ctx, append(all, b.tags...), c.stands(max(c.spec.TTL, call.TTL)), nil)
+	gens, err := c.eng.obtain(ctx, append(all, b.tags...), c.servedFor(max(c.spec.TTL, call.TTL)), nil)
 	if err != nil {
 		return b, err
 	}
@@ -43,8 +43,8 @@ func (c *Cache) obtainBefore(ctx context.Context, holds []hold, call Call) (b be
 	return b, err
 }
 
-// stands is how long a value of that TTL may be asked for.
-func (c *Cache) stands(ttl time.Duration) time.Duration { return ttl + c.spec.StaleFor }
+// servedFor is how long a value of that TTL may be served, stale too.
+func (c *Cache) servedFor(ttl time.Duration) time.Duration { return ttl + c.spec.StaleFor }
 
 // obtainAfter adds the generations of the tags that the value told, if all were
 // born before the load began.
@@ -58,7 +58,7 @@ func (c *Cache) obtainAfter(ctx context.Context, b *before, l loaded) error {
 	if len(told) == 0 {
 		return nil
 	}
-	gens, err := c.eng.obtain(context.WithoutCancel(ctx), told, c.stands(l.ttl), &b.clock)
+	gens, err := c.eng.obtain(context.WithoutCancel(ctx), told, c.servedFor(l.ttl), &b.clock)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package engine
 import (
 	"bytes"
 	"errors"
-	"slices"
 	"sync"
 
 	"github.com/tiercache/tiercache/internal/envelope"
@@ -124,7 +123,7 @@ func (c *Cache) encode(l *loaded, front int) error {
 		room[front] = compressedMark
 		before := room
 		room = c.spec.Compressor.Compress(before, plain)
-		if len(room) < len(before) || room[front] != compressedMark || !isZero(room[:front]) {
+		if len(room) < len(before) || room[front] != compressedMark || len(bytes.TrimLeft(room[:front], "\x00")) > 0 {
 			return errNotCompressed
 		}
 	}
@@ -136,8 +135,6 @@ func (c *Cache) encode(l *loaded, front int) error {
 	giveBack(b, len(plain))
 	return nil
 }
-
-func isZero(b []byte) bool { return !slices.ContainsFunc(b, func(x byte) bool { return x != 0 }) }
 
 // measure is encode for what memory alone keeps: only the length counts.
 func (c *Cache) measure(l *loaded) error {

@@ -173,7 +173,7 @@ func (c *Cache) fill(ctx context.Context, h hold, l *loaded, gens []*gen) (bool,
 	}
 	life := l.ttl
 	if !l.absent {
-		life = c.stands(l.ttl)
+		life = c.servedFor(l.ttl)
 	}
 	ctx = context.WithoutCancel(ctx)
 	if l.same && h.old != nil && !h.old.absent && bytes.Equal(h.old.payload, l.payload) {

@@ -44,7 +44,8 @@ func (e *Engine) Mutate(ctx context.Context, fn func(context.Context) error, tar
 	switch {
 	case errors.Is(err, errs.ErrClosed), err != nil && ctx.Err() != nil:
 		return Report{}, err
-	case err != nil && e.closed.Load(): // that is why
+	case err != nil && e.closed.Load():
+		// mark: under way | Close ends its context | (unguarded) as in an outage: fn is run, end is refused
 		return Report{}, errs.ErrClosed
 	case err != nil && !anyway:
 		return Report{}, fmt.Errorf("%w: %w", errs.ErrNotMarked, err)

@@ -74,9 +74,9 @@ func (e *Engine) present(ctx context.Context, gens []*gen) ([]*gen, bool) {
 // errMarked: a Mutate of the tag is under way, so nothing is stored under it.
 var errMarked = errors.New("engine: the tag is marked")
 
-// obtain is resolve for a value that is to stand for so long: a tag without a record
-// gets one, and each record outlasts it. With began, a reading of the clock, the generations have that of
-// their birth.
+// obtain is resolve for a value that is to be served for so long: a tag without a
+// record gets one, and each record outlasts it. With began, a reading of the clock, the
+// generations have that of their birth.
 func (e *Engine) obtain(ctx context.Context, tags []*tag, long time.Duration, began *remote.Tick) ([]*gen, error) {
 	gens := make([]*gen, len(tags))
 	errs := make([]error, len(tags))

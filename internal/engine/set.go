@@ -64,7 +64,7 @@ func (c *Cache) setOne(ctx context.Context, key string, l *loaded, tags []*tag) 
 		c.setAlone(ctx, h, *l, tags)
 		return
 	}
-	gens, err := e.obtain(ctx, tags, c.stands(l.ttl), nil)
+	gens, err := e.obtain(ctx, tags, c.servedFor(l.ttl), nil)
 	stored := false
 	if err == nil {
 		stored, err = c.seizeAndFill(ctx, &h, l, gens)
@@ -109,7 +109,7 @@ func (c *Cache) setAlone(ctx context.Context, h hold, l loaded, tags []*tag) {
 	ok := false
 	if !heard {
 		gens, ok = e.localGens(tags, h.v)
-	} else if known, err := e.obtain(ctx, tags, c.stands(l.ttl), nil); err == nil {
+	} else if known, err := e.obtain(ctx, tags, c.servedFor(l.ttl), nil); err == nil {
 		gens, ok = e.present(ctx, known)
 	}
 	if !ok {

@@ -393,3 +393,22 @@ func TestItemsThatThePolicyIsYetToHearOfGoLittleOverTheBudget(t *testing.T) {
 	assert.LessOrEqual(t, most.Load(), int64(budget+budget/mostOver+callers*(size+1<<10)))
 	assert.Greater(t, c.Len(), 0)
 }
+
+func TestABudgetWithoutALimitIsNeverExceeded(t *testing.T) {
+	t.Parallel()
+	c, err := New(Config[int]{MaxBytes: math.MaxInt64, Now: sinceBase,
+		Policy: func(int64, int64) (Policy, error) { return new(told), nil }})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	c.settling.Lock() // whoever would tell the policy waits
+	done := make(chan bool)
+	go func() { done <- c.Set(item("k", 1)) }()
+	select {
+	case <-done:
+		c.settling.Unlock()
+	case <-time.After(10 * time.Second):
+		c.settling.Unlock()
+		<-done
+		t.Error("a Set tells the policy")
+	}
+}

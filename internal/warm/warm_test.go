@@ -3,6 +3,7 @@ package warm
 import (
 	"context"
 	"log/slog"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,4 +91,21 @@ func TestTheTimeThatIsLeftOfAVeryLongRunIsNotNegative(t *testing.T) {
 	j := New(Config{Name: "j"})
 	j.is = Status{Running: true, Started: time.Now().Add(-24 * time.Hour), Total: 1_000_000, Done: 1}
 	assert.Greater(t, j.Status().ETA, 50*365*24*time.Hour)
+}
+
+// resting is a turn that nobody is to have for as long as there is a number for.
+type resting struct{ hung }
+
+func (resting) Take(context.Context) (bool, time.Duration, error) { return false, math.MaxInt64, nil }
+
+func TestARestWithoutAnEndIsNotOverAtOnce(t *testing.T) {
+	t.Parallel()
+	j := New(Config{
+		Name: "j", Turn: resting{}, Log: slog.New(slog.DiscardHandler), Reads: func() int64 { return 0 },
+		Next: func(now time.Time) time.Time { return now.AddDate(1_000, 0, 0) },
+	})
+	due, ran, err := j.look(t.Context(), false)
+	require.NoError(t, err)
+	assert.False(t, ran)
+	assert.Greater(t, due.Sub(time.Now()), 200*365*24*time.Hour)
 }
